@@ -1,0 +1,1 @@
+"""The ports' implementations: one package a role. Each translates foreign errors at its own edge."""

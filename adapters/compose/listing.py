@@ -1,0 +1,57 @@
+"""What `docker compose ps --format json` prints, read into the domain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from domain.services import PublishedPort, ServiceContainer
+
+
+def parse_listing(text: str) -> tuple[ServiceContainer, ...]:
+    """The containers, by service and name.
+
+    Compose prints an object a line, and before 2.21 one array; warnings may stand between the lines.
+    """
+    return tuple(
+        sorted(
+            (_container(entry) for entry in _entries(text)),
+            key=lambda container: (container.service, container.container),
+        )
+    )
+
+
+def _entries(text: str) -> Iterator[Mapping[str, Any]]:
+    for line in text.splitlines():
+        if not line.startswith(("{", "[")):
+            continue
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        yield from found if isinstance(found, list) else [found]
+
+
+def _container(entry: Mapping[str, Any]) -> ServiceContainer:
+    state = str(entry.get("State", ""))
+    return ServiceContainer(
+        service=str(entry.get("Service", "")),
+        container=str(entry.get("Name", "")),
+        state=state,
+        health=str(entry.get("Health") or ""),
+        image=str(entry.get("Image", "")),
+        published_ports=tuple(_ports(entry.get("Publishers") or ())),
+        exit_code=int(entry.get("ExitCode", 0)) if state in ("exited", "dead") else None,
+    )
+
+
+def _ports(publishers: Iterable[Mapping[str, Any]]) -> Iterator[PublishedPort]:
+    for publisher in publishers:
+        if publisher.get("PublishedPort"):
+            yield PublishedPort(
+                host_address=str(publisher.get("URL") or ""),
+                host_port=int(publisher["PublishedPort"]),
+                container_port=int(publisher.get("TargetPort", 0)),
+                protocol=str(publisher.get("Protocol", "tcp")),
+            )

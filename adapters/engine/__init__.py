@@ -1,0 +1,1 @@
+"""Docker Engine's own API, read only."""

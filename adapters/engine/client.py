@@ -1,0 +1,110 @@
+"""Asks Docker Engine over its socket. GET is the only method that this module can say.
+
+API: https://docs.docker.com/reference/api/engine/. `/version` needs no negotiation: it is served
+without a version in the path by every engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+import h11
+
+from application.ports.engine import EngineInfo
+from domain.errors import RuntimeUnavailable
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+ANSWER_S: Final = 5.0
+
+
+class SocketEngine:
+    """The engine at a `unix://` or `tcp://` address, the same that Compose is given."""
+
+    def __init__(self, docker_host: str, *, answer_s: float = ANSWER_S) -> None:
+        self._docker_host = docker_host
+        self._answer_s = answer_s
+
+    async def info(self) -> EngineInfo:
+        """See `Engine`."""
+        body = await self._get("/version")
+        try:
+            found = json.loads(body)
+            return EngineInfo(version=str(found["Version"]), api_version=str(found["ApiVersion"]))
+        except (ValueError, KeyError, TypeError):
+            raise RuntimeUnavailable(
+                f"what answers at {self._docker_host} is not Docker Engine; check AGENT_DOCKER_HOST"
+            ) from None
+
+    async def _get(self, path: str) -> bytes:
+        with self._translated():
+            async with asyncio.timeout(self._answer_s), self._connected() as (reader, writer):
+                return await _exchange(reader, writer, path)
+
+    @contextlib.asynccontextmanager
+    async def _connected(
+        self,
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        address = urlsplit(self._docker_host)
+        if address.scheme == "unix":
+            reader, writer = await asyncio.open_unix_connection(address.path)
+        else:
+            reader, writer = await asyncio.open_connection(address.hostname, address.port or 2375)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        where = f"Docker Engine does not answer at {self._docker_host}"
+        try:
+            yield
+        except TimeoutError as exc:
+            raise RuntimeUnavailable(
+                f"{where} within {self._answer_s:g} s; it hangs or is overloaded: restart it "
+                "(systemctl restart docker)"
+            ) from exc
+        except PermissionError as exc:
+            raise RuntimeUnavailable(
+                f"{where}: permission denied; run the agent as root or as a member of the group "
+                "that owns the socket (usually 'docker')"
+            ) from exc
+        except FileNotFoundError as exc:
+            raise RuntimeUnavailable(
+                f"{where}: there is no such socket; install and start Docker Engine "
+                "(systemctl start docker), or set AGENT_DOCKER_HOST"
+            ) from exc
+        except (OSError, h11.RemoteProtocolError) as exc:
+            reason = getattr(exc, "strerror", None) or str(exc)
+            raise RuntimeUnavailable(
+                f"{where}: {reason}; start Docker Engine (systemctl start docker)"
+            ) from exc
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> bytes:
+    connection = h11.Connection(h11.CLIENT)
+    request = h11.Request(
+        method="GET", target=path, headers=[("Host", "docker"), ("Connection", "close")]
+    )
+    writer.write(connection.send(request) or b"")
+    writer.write(connection.send(h11.EndOfMessage()) or b"")
+    await writer.drain()
+    body = bytearray()
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(65536))
+        elif isinstance(event, h11.Response) and event.status_code != HTTPStatus.OK:
+            raise h11.RemoteProtocolError(f"it answered HTTP {event.status_code}")
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY_BYTES:
+                raise h11.RemoteProtocolError("its answer is too long")
+        elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
+            return bytes(body)

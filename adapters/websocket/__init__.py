@@ -1,0 +1,1 @@
+"""The production transport: a WebSocket that the agent dials."""

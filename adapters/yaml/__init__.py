@@ -1,0 +1,1 @@
+"""Reading compose files within bounds."""

@@ -1,0 +1,154 @@
+"""A YAML reader that cannot be made to use much time or memory.
+
+A compose file is a stranger's input, and 287 bytes of aliases have driven Compose to gigabytes. So
+the parser's events are counted while they come: nothing is built that was not allowed for, an alias
+costs what it would expand to, and no tag is ever acted on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import yaml
+
+from domain.errors import InvalidInput
+from domain.project import ComposeFile
+
+FIELD: Final = "compose_file_base64"
+
+
+@dataclass(frozen=True, slots=True)
+class YamlBounds:
+    """Bounds on one document. A node is a mapping, a sequence or a scalar."""
+
+    depth: int = 64
+    nodes: int = 50_000
+    expanded_nodes: int = 200_000
+
+
+class BoundedYamlReader:
+    """Parses in a thread: a large file must not hold up the link."""
+
+    def __init__(self, executor: Executor, bounds: YamlBounds | None = None) -> None:
+        self._executor = executor
+        self._bounds = bounds or YamlBounds()
+
+    async def read(self, file: ComposeFile) -> object:
+        """See `ComposeReader`."""
+        parse = partial(parse_bounded, file.content, self._bounds)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, parse)
+
+
+def parse_bounded(content: bytes, bounds: YamlBounds) -> object:
+    """The document; raises `InvalidInput`, whose text never quotes the content."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise InvalidInput(
+            FIELD, f"the compose file is not UTF-8 text: byte {exc.start} is not valid"
+        ) from None
+    try:
+        return _Builder(bounds).build(yaml.parse(content, Loader=yaml.CSafeLoader))
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InvalidInput(
+            FIELD, f"the compose file is not valid YAML: {exc.problem or 'unreadable'}{where}"
+        ) from None
+    except yaml.YAMLError:
+        raise InvalidInput(
+            FIELD, "the compose file is not valid YAML: it holds a character that YAML forbids"
+        ) from None
+
+
+@dataclass(slots=True)
+class _Collection:
+    """A mapping or sequence that is being filled."""
+
+    value: dict[str, object] | list[object]
+    anchor: str | None
+    expanded: int = 1
+    key: str | None = None
+    has_key: bool = False
+
+
+class _Builder:
+    def __init__(self, bounds: YamlBounds) -> None:
+        self._bounds = bounds
+        self._stack: list[_Collection] = []
+        self._anchors: dict[str, tuple[object, int]] = {}
+        self._nodes = 0
+        self._documents: list[object] = []
+
+    def build(self, events: Iterator[yaml.Event]) -> object:
+        for event in events:
+            match event:
+                case yaml.MappingStartEvent():
+                    self._open({}, event.anchor)
+                case yaml.SequenceStartEvent():
+                    self._open([], event.anchor)
+                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                    self._close()
+                case yaml.ScalarEvent():
+                    self._count()
+                    self._finish(event.value, event.anchor, 1)
+                case yaml.AliasEvent():
+                    self._alias(event.anchor)
+        if len(self._documents) > 1:
+            raise InvalidInput(FIELD, "the compose file holds more than one YAML document")
+        return self._documents[0] if self._documents else None
+
+    def _open(self, value: dict[str, object] | list[object], anchor: str | None) -> None:
+        self._count()
+        if len(self._stack) >= self._bounds.depth:
+            raise InvalidInput(
+                FIELD, f"the compose file is nested deeper than {self._bounds.depth} levels"
+            )
+        self._stack.append(_Collection(value, anchor))
+
+    def _close(self) -> None:
+        collection = self._stack.pop()
+        self._finish(collection.value, collection.anchor, collection.expanded)
+
+    def _alias(self, anchor: str | None) -> None:
+        self._count()
+        if anchor is None or anchor not in self._anchors:
+            raise InvalidInput(FIELD, "the compose file uses a YAML alias that is not defined")
+        value, expanded = self._anchors[anchor]
+        self._finish(value, None, expanded)
+
+    def _count(self) -> None:
+        self._nodes += 1
+        if self._nodes > self._bounds.nodes:
+            raise InvalidInput(
+                FIELD, f"the compose file holds more than {self._bounds.nodes} YAML nodes"
+            )
+
+    def _finish(self, value: object, anchor: str | None, expanded: int) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = (value, expanded)
+        if not self._stack:
+            self._documents.append(value)
+            return
+        parent = self._stack[-1]
+        parent.expanded += expanded
+        if parent.expanded > self._bounds.expanded_nodes:
+            raise InvalidInput(
+                FIELD,
+                "the compose file's YAML aliases expand to more than "
+                f"{self._bounds.expanded_nodes} nodes",
+            )
+        if isinstance(parent.value, list):
+            parent.value.append(value)
+        elif not parent.has_key:
+            # Keys that are no scalars are Compose's to refuse; their place is kept.
+            parent.key = value if isinstance(value, str) else "?"
+            parent.has_key = True
+        else:
+            parent.value[parent.key or ""] = value
+            parent.has_key = False

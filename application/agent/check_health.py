@@ -1,0 +1,81 @@
+"""HEALTH_CHECK: the agent works when it can say so; engine and Compose are reported beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from application.agent.finding import CachedFinding
+from application.agent.handling import Completed, Deadlines, Outcome
+from application.ports.clock import Clock
+from application.ports.compose_runtime import ComposeRuntime
+from application.ports.engine import Engine
+from application.ports.host import Host
+from domain.commands import CheckHealth
+
+
+class CheckHealthHandler:
+    """Answers from what it found a moment ago; `checked_at` says when that was."""
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        engine: Engine,
+        runtime: ComposeRuntime,
+        clock: Clock,
+        deadlines: Deadlines,
+        engine_fresh_s: float = 5.0,
+        compose_fresh_s: float = 60.0,
+    ) -> None:
+        async def ask_engine() -> Mapping[str, object]:
+            info = await engine.info()
+            return {"version": info.version, "api_version": info.api_version}
+
+        async def ask_compose() -> Mapping[str, object]:
+            return {"version": await runtime.version()}
+
+        self._host = host
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._engine = CachedFinding(
+            "asking Docker Engine",
+            works="reachable",
+            ask=ask_engine,
+            clock=clock,
+            fresh_s=engine_fresh_s,
+            deadline_s=deadlines.health_s,
+        )
+        self._compose = CachedFinding(
+            "asking Docker Compose for its version",
+            works="available",
+            ask=ask_compose,
+            clock=clock,
+            fresh_s=compose_fresh_s,
+            deadline_s=deadlines.health_s,
+        )
+
+    async def __call__(self, _command: CheckHealth, /) -> Outcome:
+        """Report. Completed while the agent works, whatever the engine does."""
+        async with asyncio.TaskGroup() as asking:
+            engine_answer = asking.create_task(self._engine.get(), name="ask-engine")
+            compose_answer = asking.create_task(self._compose.get(), name="ask-compose")
+        engine, compose = engine_answer.result(), compose_answer.result()
+        facts = self._host.facts()
+        logs = ["Agent is healthy and operational"]
+        if not engine["reachable"]:
+            logs.append(f"Docker Engine: {engine['detail']}")
+        if not compose["available"]:
+            logs.append(f"Docker Compose: {compose['detail']}")
+        return Completed(
+            "\n".join(logs),
+            {
+                "version": facts.agent_version,
+                "architecture": facts.architecture,
+                "hostname": facts.hostname,
+                "uptime_s": round(self._clock.monotonic() - self._started, 3),
+                "host_uptime_s": self._host.uptime_s(),
+                "engine": engine,
+                "compose": compose,
+            },
+        )

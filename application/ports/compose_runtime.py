@@ -1,0 +1,45 @@
+"""What runs Docker Compose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from domain.output import BoundedOutput
+from domain.project import Project
+from domain.services import ServiceContainer
+
+
+class ComposeRuntime(Protocol):
+    """Docker Compose on this host. A run that fails is a result: its exit code and its output.
+
+    `output` receives what the run prints, in order, also of a run that is cancelled. Every method
+    raises `RuntimeUnavailable` where Docker or Compose is missing or too old to be used, or where no
+    process can be started. When a call is cancelled, the process it started, and all that descend
+    from it, are ended and reaped before the cancellation goes on. Callers see to it that one project
+    has one call at a time.
+
+    An exit code of 0 is success; a negative one is the number of the signal that ended the run.
+    """
+
+    async def check(self, project: Project, output: BoundedOutput) -> int:
+        """Let Compose judge the project's compose file; changes nothing and needs no engine."""
+        ...
+
+    async def up(self, project: Project, output: BoundedOutput) -> int:
+        """Make the engine run what the compose file says. Calling it again is harmless."""
+        ...
+
+    async def down(self, project: Project, output: BoundedOutput) -> int:
+        """Remove the project's containers and networks, not its volumes. Again is harmless."""
+        ...
+
+    async def containers(
+        self, project: Project, output: BoundedOutput
+    ) -> tuple[int, Sequence[ServiceContainer]]:
+        """All containers of the project, exited ones too; none when the exit code is not 0."""
+        ...
+
+    async def version(self) -> str:
+        """The version of Compose, such as `2.26.1`."""
+        ...

@@ -1,0 +1,66 @@
+"""A job: one command tracked on one agent, from acceptance to its one terminal state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from domain.commands import Command
+from domain.errors import LocalProtocolViolation
+from domain.validation import check_job_id
+
+
+@dataclass(frozen=True, slots=True)
+class JobId:
+    """A valid job id, chosen by the control plane."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        check_job_id(self.value)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class JobState(StrEnum):
+    """Where a job is. The last three are terminal."""
+
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
+    JobState.ACCEPTED: frozenset({JobState.RUNNING, JobState.CANCELED}),
+    JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELED: frozenset(),
+}
+"""The only place where it is said which state may follow which."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One command and its state."""
+
+    job_id: JobId
+    command: Command
+    state: JobState = JobState.ACCEPTED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the state is terminal; it never changes again then."""
+        return not TRANSITIONS[self.state]
+
+    def move_to(self, state: JobState) -> None:
+        """Change state, or raise `LocalProtocolViolation` where the table does not allow it."""
+        if state not in TRANSITIONS[self.state]:
+            raise LocalProtocolViolation(
+                f"job {self.job_id.value!r} cannot go from {self.state} to {state}"
+            )
+        self.state = state

@@ -1,0 +1,1 @@
+"""The programs: settings, wiring, and the life of each process."""

@@ -1,0 +1,106 @@
+"""`instadeploy-agent`: reads the configuration, runs the agent until a signal asks it to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from adapters.filesystem.instance_lock import InstanceLock
+from adapters.websocket.client import public_address
+from domain.errors import InstaDeployError
+from entrypoints.agent.container import AgentContainer
+from entrypoints.agent.logging_setup import configure_logging
+from entrypoints.agent.settings import (
+    AgentSettings,
+    SettingsError,
+    load_settings,
+    unknown_variables,
+)
+from entrypoints.version import VERSION
+
+logger = logging.getLogger("entrypoints.agent")
+
+EXIT_OK: Final = 0
+EXIT_CANNOT_START: Final = 1
+EXIT_CONFIG: Final = 78
+"""EX_CONFIG of sysexits.h; the unit file tells systemd not to restart after it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings()
+        container = AgentContainer(settings=settings)
+        container.transport()
+    except SettingsError as exc:
+        for problem in exc.problems:
+            print(f"instadeploy-agent: {problem}", file=sys.stderr)
+        return EXIT_CONFIG
+    for warning in _warnings(settings):
+        print(f"instadeploy-agent: warning: {warning}", file=sys.stderr)
+    if options.check:
+        print(f"The configuration is valid. {_summary(settings)}")
+        return EXIT_OK
+    configure_logging(settings.log_level, settings.log_format)
+    try:
+        InstanceLock(settings.state_dir).acquire()
+    except InstaDeployError as exc:
+        logger.error("%s", exc)
+        return EXIT_CANNOT_START
+    logger.info("instadeploy-agent %s starts. %s", VERSION, _summary(settings))
+    asyncio.run(_serve(container))
+    logger.info("stopped")
+    return EXIT_OK
+
+
+async def _serve(container: AgentContainer) -> None:
+    agent = container.agent()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.request_stop)
+    with container.executor():
+        await agent.run()
+
+
+def _summary(settings: AgentSettings) -> str:
+    if settings.transport == "http":
+        link = f"Debug transport on 127.0.0.1:{settings.http_port}"
+    else:
+        link = f"Control plane at {public_address(settings.server_url or '')}"
+    return (
+        f"{link}; projects in {settings.projects_dir}; state in {settings.state_dir}; "
+        f"Docker Engine at {settings.docker_host}."
+    )
+
+
+def _warnings(settings: AgentSettings) -> list[str]:
+    warnings = unknown_variables()
+    if settings.transport == "websocket" and (settings.server_url or "").startswith("ws:"):
+        warnings.append("SERVER_URL: ws:// sends the token unencrypted; use wss:// but for tests")
+    return warnings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="instadeploy-agent",
+        description="Runs Docker Compose projects on this host for a control plane that it dials.",
+        epilog="It is configured by environment variables, or by the file that AGENT_ENV_FILE names "
+        "(.env in the working directory by default). SERVER_URL and AGENT_SECRET_TOKEN are enough "
+        "to start. Exit codes: 0 stopped when asked to, 1 could not start, 78 the configuration is "
+        "wrong.",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="say whether the configuration is valid, and exit"
+    )
+    parser.add_argument("--version", action="version", version=f"instadeploy-agent {VERSION}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

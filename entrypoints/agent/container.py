@@ -1,0 +1,196 @@
+"""The agent's wiring: constructors only. What has a lifetime is entered in `__main__`.
+
+The annotation `Provider[Port]` is where mypy proves that an adapter is the port it is used as.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from adapters.clock.system import SystemClock
+from adapters.compose.process import ProcessRunner
+from adapters.compose.sh_runtime import ShComposeRuntime
+from adapters.engine.client import SocketEngine
+from adapters.filesystem.project_files import LocalProjectFiles
+from adapters.host.local import LocalHost
+from adapters.yaml.bounded_reader import BoundedYamlReader
+from application.agent.agent import Agent
+from application.agent.check_health import CheckHealthHandler
+from application.agent.connection import Connection
+from application.agent.deploy_compose import DeployComposeHandler
+from application.agent.dispatch import Dispatcher, DispatchLimits
+from application.agent.get_status import GetStatusHandler
+from application.agent.handling import Deadlines
+from application.agent.outbox import Outbox
+from application.agent.stop_compose import StopComposeHandler
+from application.ports.clock import Clock
+from application.ports.compose_reader import ComposeReader
+from application.ports.compose_runtime import ComposeRuntime
+from application.ports.engine import Engine
+from application.ports.host import Host, HostFacts
+from application.ports.project_files import ProjectFiles
+from application.ports.transport import Transport
+from domain.backoff import no_jitter, reconnect_delays
+from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
+from entrypoints.agent.settings import AgentSettings
+from entrypoints.agent.transports import make_transport
+from entrypoints.version import VERSION
+
+BLOCKING_THREADS = 4
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+def compose_environment(settings: AgentSettings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """All that `docker compose` gets to see.
+
+    Nothing else of the agent's environment: Compose puts what it sees wherever a compose file asks
+    for it.
+    """
+    environment = {
+        "PATH": inherited.get("PATH", os.defpath),
+        "HOME": inherited.get("HOME", str(settings.state_dir)),
+        "DOCKER_HOST": settings.docker_host,
+    }
+    if settings.docker_config is not None:
+        environment["DOCKER_CONFIG"] = str(settings.docker_config)
+    for name in (*_PROXY_VARIABLES, *(name.lower() for name in _PROXY_VARIABLES)):
+        if name in inherited:
+            environment[name] = inherited[name]
+    return environment
+
+
+def full_jitter(delay: float) -> float:
+    """Anything between nothing and the delay, so that a fleet does not come back all at once."""
+    return random.uniform(0.0, delay)  # noqa: S311 - spreads load, guards nothing
+
+
+def backoff_of(settings: AgentSettings) -> Callable[[], Iterator[float]]:
+    """Makes a fresh series of reconnect delays."""
+    return partial(reconnect_delays, jitter=full_jitter if settings.reconnect_jitter else no_jitter)
+
+
+def _deadlines(settings: AgentSettings) -> Deadlines:
+    return Deadlines(
+        check_s=settings.check_timeout,
+        deploy_s=settings.deploy_timeout,
+        stop_s=settings.stop_timeout,
+        status_s=settings.status_timeout,
+        health_s=settings.health_timeout,
+    )
+
+
+def _limits(settings: AgentSettings) -> DispatchLimits:
+    return DispatchLimits(open_jobs=settings.max_queued, running_projects=settings.max_parallel)
+
+
+def _project_files(settings: AgentSettings, executor: Executor) -> LocalProjectFiles:
+    return LocalProjectFiles(
+        str(settings.projects_dir), private=settings.private_projects, executor=executor
+    )
+
+
+def _process_runner(settings: AgentSettings) -> ProcessRunner:
+    return ProcessRunner(compose_environment(settings, os.environ))
+
+
+def _engine(settings: AgentSettings) -> SocketEngine:
+    return SocketEngine(settings.docker_host)
+
+
+def _host_facts(host: Host) -> HostFacts:
+    return host.facts()
+
+
+class AgentContainer(containers.DeclarativeContainer):
+    """Give it `settings`; take `agent` from it inside a running event loop."""
+
+    settings: providers.Dependency[AgentSettings] = providers.Dependency(instance_of=AgentSettings)
+
+    clock: providers.Provider[Clock] = providers.Singleton(SystemClock)
+    executor: providers.Provider[Executor] = providers.Singleton(
+        ThreadPoolExecutor, max_workers=BLOCKING_THREADS, thread_name_prefix="blocking"
+    )
+    host: providers.Provider[Host] = providers.Singleton(LocalHost, VERSION)
+    host_facts: providers.Provider[HostFacts] = providers.Callable(_host_facts, host)
+    engine: providers.Provider[Engine] = providers.Singleton(_engine, settings)
+    process_runner: providers.Provider[ProcessRunner] = providers.Singleton(
+        _process_runner, settings
+    )
+    compose_runtime: providers.Provider[ComposeRuntime] = providers.Singleton(
+        ShComposeRuntime, process_runner
+    )
+    project_files: providers.Provider[ProjectFiles] = providers.Singleton(
+        _project_files, settings, executor
+    )
+    compose_reader: providers.Provider[ComposeReader] = providers.Singleton(
+        BoundedYamlReader, executor
+    )
+    transport: providers.Provider[Transport] = providers.Singleton(
+        make_transport, settings, host_facts
+    )
+
+    deadlines: providers.Provider[Deadlines] = providers.Singleton(_deadlines, settings)
+    handlers: providers.Provider[dict[Any, Any]] = providers.Dict(
+        {
+            DeployCompose: providers.Singleton(
+                DeployComposeHandler,
+                files=project_files,
+                reader=compose_reader,
+                runtime=compose_runtime,
+                engine=engine,
+                clock=clock,
+                deadlines=deadlines,
+            ),
+            StopCompose: providers.Singleton(
+                StopComposeHandler,
+                files=project_files,
+                runtime=compose_runtime,
+                clock=clock,
+                deadlines=deadlines,
+            ),
+            GetStatus: providers.Singleton(
+                GetStatusHandler,
+                files=project_files,
+                runtime=compose_runtime,
+                clock=clock,
+                deadlines=deadlines,
+            ),
+            CheckHealth: providers.Singleton(
+                CheckHealthHandler,
+                host=host,
+                engine=engine,
+                runtime=compose_runtime,
+                clock=clock,
+                deadlines=deadlines,
+            ),
+        }
+    )
+
+    outbox: providers.Provider[Outbox] = providers.Singleton(Outbox)
+    limits: providers.Provider[DispatchLimits] = providers.Singleton(_limits, settings)
+    dispatcher: providers.Provider[Dispatcher] = providers.Singleton(
+        Dispatcher, handlers=handlers, emit=outbox.provided.put, limits=limits
+    )
+    connection: providers.Provider[Connection] = providers.Singleton(
+        Connection,
+        transport=transport,
+        dispatcher=dispatcher,
+        outbox=outbox,
+        clock=clock,
+        delays=providers.Callable(backoff_of, settings),
+    )
+    agent: providers.Provider[Agent] = providers.Singleton(
+        Agent,
+        connection=connection,
+        dispatcher=dispatcher,
+        outbox=outbox,
+        clock=clock,
+        shutdown_s=settings.provided.shutdown_timeout,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor
 from functools import partial

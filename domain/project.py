@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from domain.validation import check_compose_content, check_project_name
 
@@ -44,5 +43,5 @@ class Project:
     """A project as it lies on this host. Both paths are absolute."""
 
     name: ProjectName
-    directory: PurePosixPath
-    compose_file: PurePosixPath
+    directory: str
+    compose_file: str

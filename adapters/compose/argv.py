@@ -48,7 +48,7 @@ def _for(project: Project) -> tuple[str, ...]:
         "-p",
         project.name.compose_name,
         "--project-directory",
-        str(project.directory),
+        project.directory,
         "-f",
-        str(project.compose_file),
+        project.compose_file,
     )

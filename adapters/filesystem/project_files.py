@@ -68,7 +68,7 @@ class LocalProjectFiles:
 
     def _project(self, name: ProjectName, file_name: str) -> Project:
         directory = self._projects_dir / name.value
-        return Project(name, directory, directory / file_name)
+        return Project(name, str(directory), str(directory / file_name))
 
 
 class LocalStagedComposeFile:

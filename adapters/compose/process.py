@@ -28,6 +28,10 @@ TERMINATION_GRACE_S: Final = 10.0
 DRAIN_S: Final = 1.0
 """How long a descendant may hold the output open after the process itself has ended."""
 
+ENV: Final = "/usr/bin/env"
+"""Starts the program: where that cannot be executed it says why and exits with 126 or 127, while a
+failed start of sh's own leaves two descriptors and a zombie behind each time."""
+
 _ANY_EXIT = tuple(range(-64, 256))
 _READ_BYTES = 64 * 1024
 
@@ -87,7 +91,8 @@ class _Process:
         self._output_fd, write_fd = os.pipe()
         try:
             with Path(os.devnull).open("rb") as nothing, os.fdopen(write_fd, "wb", 0) as writer:
-                self._command = sh.Command(program)(
+                self._command = sh.Command(ENV)(
+                    program,
                     *arguments,
                     _async=True,
                     _return_cmd=True,
@@ -104,9 +109,6 @@ class _Process:
                     _no_err=True,
                     _no_pipe=True,
                 )
-        except sh.ForkException as exc:
-            os.close(self._output_fd)
-            raise OSError(f"{program} could not be executed") from exc
         except BaseException:
             os.close(self._output_fd)
             raise

@@ -1,0 +1,1 @@
+"""What tests of whole programs are made with."""

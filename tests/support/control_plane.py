@@ -1,0 +1,106 @@
+"""A small control plane that speaks protocol v1 and does what a test tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+from typing import Any, Self
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+PATIENCE_S = 60.0
+"""How long a test waits for what must come; only a test that fails waits that long."""
+
+
+class AgentPeer:
+    """The control plane's end of one agent's connection."""
+
+    _ids = itertools.count(1)
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self.connection = connection
+        self.over = asyncio.Event()
+        request = connection.request
+        assert request is not None
+        self.headers = request.headers
+
+    async def send(self, text: str | bytes) -> None:
+        await self.connection.send(text)
+
+    async def receive(self) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_S):
+            response = json.loads(await self.connection.recv())
+        assert isinstance(response, dict)
+        return response
+
+    async def start(self, command_type: str, payload: object) -> str:
+        """Send a command; returns its id."""
+        job_id = f"job-{next(self._ids)}"
+        await self.send(json.dumps({"id": job_id, "type": command_type, "payload": payload}))
+        return job_id
+
+    async def ask(self, command_type: str, payload: object) -> dict[str, Any]:
+        """Send a command and return its final response, checking that it was acknowledged first."""
+        job_id = await self.start(command_type, payload)
+        acknowledged = await self.receive()
+        assert acknowledged == {
+            "job_id": job_id,
+            "status": "IN_PROGRESS",
+            "logs": "Command received, processing...",
+        }
+        final = await self.receive()
+        assert final["job_id"] == job_id
+        return final
+
+    async def deploy(self, project: str, compose: str) -> dict[str, Any]:
+        return await self.ask("DEPLOY_COMPOSE", deploy_payload(project, compose))
+
+    async def stop(self, project: str) -> dict[str, Any]:
+        return await self.ask("STOP_COMPOSE", {"project_name": project})
+
+    async def status(self, project: str) -> dict[str, Any]:
+        return await self.ask("STATUS", {"project_name": project})
+
+    async def health(self) -> dict[str, Any]:
+        return await self.ask("HEALTH_CHECK", {})
+
+
+def deploy_payload(project: str, compose: str) -> dict[str, str]:
+    encoded = base64.b64encode(compose.encode()).decode()
+    return {"project_name": project, "compose_file_base64": encoded}
+
+
+class ControlPlane:
+    """Accepts every agent that connects."""
+
+    def __init__(self) -> None:
+        self._agents: asyncio.Queue[AgentPeer] = asyncio.Queue()
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve(self._serve, "127.0.0.1", 0, compression=None)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        port = next(iter(self._server.sockets)).getsockname()[1]
+        return f"ws://127.0.0.1:{port}/ws"
+
+    async def agent(self) -> AgentPeer:
+        """The next agent that connects."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._agents.get()
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        peer = AgentPeer(connection)
+        self._agents.put_nowait(peer)
+        await connection.wait_closed()
+        peer.over.set()

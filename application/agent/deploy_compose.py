@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from application.agent.handling import Completed, ComposeStep, Deadlines, Failed, Outcome
@@ -53,7 +54,9 @@ class DeployComposeHandler:
         )
         async with self._files.stage(name, file) as staged:
             failure = await step.failure_of(partial(self._runtime.check, staged.candidate))
-            return failure or await staged.publish()
+            if failure is not None:
+                return _without_path(failure, staged.candidate)
+            return await staged.publish()
 
     async def _apply(self, project: Project) -> Outcome:
         step = ComposeStep(
@@ -66,3 +69,12 @@ class DeployComposeHandler:
         return await step.failure_of(partial(self._runtime.up, project)) or Completed(
             f"Project '{project.name}' deployed successfully.\n\nOutput:\n{step.output.text()}"
         )
+
+
+def _without_path(failure: Failed, candidate: Project) -> Failed:
+    """Compose names the file it was given, which has another name than its author knows."""
+
+    def renamed(text: str) -> str:
+        return text.replace(candidate.compose_file, "the compose file")
+
+    return replace(failure, cause=renamed(failure.cause), logs=renamed(failure.logs))

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from adapters.engine.client import MAX_BODY_BYTES, SocketEngine
-from application.ports.engine import EngineInfo
+from application.ports.engine import Engine, EngineInfo
 from domain.errors import RuntimeUnavailable
+from tests.contracts.engine import EngineContract
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 VERSION = b'{"Version": "29.1.0", "ApiVersion": "1.52", "Os": "linux"}'
@@ -159,3 +160,25 @@ def another_user() -> Iterator[None]:
         yield
     finally:
         os.seteuid(uid)
+
+
+class TestSocketEngine(EngineContract):
+    @pytest.fixture
+    async def engine(self, tmp_path: Path) -> AsyncIterator[Engine]:
+        async with engine_socket(tmp_path / "answers", answering(ok(VERSION))) as engine:
+            yield engine
+
+    @pytest.fixture
+    def absent_engine(self, tmp_path: Path) -> Engine:
+        return SocketEngine(f"unix://{tmp_path}/absent")
+
+    @pytest.fixture
+    async def hanging_engine(self, tmp_path: Path) -> AsyncIterator[Engine]:
+        release = asyncio.Event()
+
+        async def hang(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+            await release.wait()
+
+        async with engine_socket(tmp_path / "hangs", hang):
+            yield SocketEngine(f"unix://{tmp_path}/hangs", answer_s=60.0)
+            release.set()

@@ -6,6 +6,7 @@ Each on a private engine or with programs of the test's own: never on the engine
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -64,11 +65,35 @@ class PrivateEngine:
             check=False,
         )
 
-    def stop(self) -> None:
+    def kill(self) -> None:
+        """Kill it and its containerd, which where nobody reaps it would look alive for ever."""
+        self.process.kill()
+        self.process.wait()
+        containerd = self._directory / "exec/containerd/containerd.pid"
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(containerd.read_text(encoding="ascii")), signal.SIGKILL)
+        containerd.unlink()
+
+    def start_again(self) -> None:
+        """After `kill`: its containers live on without it, and it finds them again."""
+        self.process = self._start()
+        self.wait_until_it_answers()
+
+    def remove(self) -> None:
+        """End it and everything that it started."""
+        if self.process.poll() is not None:
+            self.start_again()
         self.process.send_signal(signal.SIGCONT)
+        for container in self.docker("ps", "--all", "--quiet").stdout.split():
+            self.docker("rm", "--force", container)
         self.process.terminate()
         self.process.wait(timeout=START_S)
         self._log.close()
+        # One that was killed once has left its data directory mounted.
+        subprocess.run(
+            ["umount", "--lazy", f"{self._directory}/data"], capture_output=True, check=False
+        )
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 @pytest.fixture
@@ -87,11 +112,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]:
         )
         yield private
     finally:
-        with contextlib.suppress(OSError):
-            for container in private.docker("ps", "--all", "--quiet").stdout.split():
-                private.docker("rm", "--force", container)
-        private.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+        private.remove()
 
 
 @pytest.fixture
@@ -108,8 +129,7 @@ async def test_an_engine_that_goes_down_and_comes_back(
 ) -> None:
     peer = faulty_peer
     assert (await peer.deploy("app", SLEEPER))["status"] == "COMPLETED"
-    engine.process.kill()
-    engine.process.wait()
+    engine.kill()
 
     changed = SLEEPER.replace("3600", "7200")
     refused = await peer.deploy("app", changed)
@@ -131,6 +151,12 @@ async def test_an_engine_that_goes_down_and_comes_back(
     assert second.startswith("Docker Engine: Docker Engine does not answer at ")
     assert health["data"]["engine"]["reachable"] is False
     assert health["data"]["compose"]["available"] is True
+
+    engine.start_again()
+    assert (await peer.deploy("app", changed))["status"] == "COMPLETED"
+    assert written.read_text(encoding="utf-8") == changed
+    (service,) = (await peer.status("app"))["data"]["services"]
+    assert service["state"] == "running"
 
 
 async def test_an_engine_that_hangs_is_given_up_on_in_time(

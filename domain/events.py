@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from domain.errors import InstaDeployError, InvalidInput
+
 UNKNOWN_JOB = "unknown"
 """The job id that protocol v1 gives to a frame whose own id could not be read."""
 
@@ -37,3 +39,11 @@ class JobFailed:
 
 FinalEvent = JobCompleted | JobFailed
 Event = JobReceived | FinalEvent
+
+
+def refusal_of(job_id: str, error: InstaDeployError) -> JobFailed:
+    """What is said to whoever sent a command that is not carried out, and why in a machine's words."""
+    data: dict[str, object] = {"reason": error.code}
+    if isinstance(error, InvalidInput):
+        data["field"] = error.field
+    return JobFailed(job_id, str(error), data=data)

@@ -1,1 +1,1 @@
-"""The local HTTP debug transport."""
+"""The local HTTP debug transport. It needs the extra `debug-http`; nothing imports it unasked."""

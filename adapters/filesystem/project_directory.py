@@ -95,12 +95,16 @@ def require_compose_file(projects_fd: int, name: ProjectName) -> None:
 
 
 def make_directory(parent_fd: int, name: str, mode: int) -> bool:
-    """Create a directory durably with exactly `mode`; returns whether it was not there before."""
+    """Create a directory durably; returns whether it was not there before. A failure leaves nothing."""
     try:
         os.mkdir(name, mode, dir_fd=parent_fd)
     except FileExistsError:
         return False
-    os.fsync(parent_fd)
+    try:
+        os.fsync(parent_fd)
+    except BaseException:
+        os.rmdir(name, dir_fd=parent_fd)
+        raise
     return True
 
 

@@ -21,9 +21,13 @@ class InMemoryLink:
         self.confirms.set()
         self.lost = asyncio.Event()
         self.close_reason: str | None = None
+        self._taken_back: str | bytes | None = None
 
     async def receive(self) -> Message:
         """See `Link`; what was sent before the link was cut is still received."""
+        if self._taken_back is not None:
+            taken_back, self._taken_back = self._taken_back, None
+            return decode(taken_back)
         if not self.to_agent.empty():
             return decode(self.to_agent.get_nowait())
         frame = asyncio.ensure_future(self.to_agent.get())
@@ -33,6 +37,11 @@ class InMemoryLink:
             if frame.done():
                 return decode(frame.result())
             raise TransportLost("the link was cut")
+        except asyncio.CancelledError:
+            # The frame may have left the queue already: the next call gets it then.
+            if not frame.cancel():
+                self._taken_back = frame.result()
+            raise
         finally:
             frame.cancel()
             lost.cancel()

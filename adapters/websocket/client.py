@@ -9,15 +9,15 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection
-from websockets.client import ClientProtocol
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
-from adapters.websocket.dialing import StagedConnect
+from adapters.websocket.dialing import Attempt, StagedConnect
+from adapters.websocket.hearing import HearingConnection
 from adapters.websocket.refusals import failure_of
 from adapters.wire.codec import MAX_FRAME_BYTES, decode, encode
 from application.ports.host import HostFacts
@@ -27,6 +27,8 @@ from domain.messages import Message
 
 RECEIVED_FRAMES: Final = 8
 """Frames that may wait unread; a message may have 8 MiB, so the number is small."""
+LOOKS_IN_PATIENCE: Final = 4
+"""How often, while a pong is waited for, it is looked whether the peer at least takes what it gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,23 @@ class WebSocketTransport:
     async def connect(self) -> WebSocketLink:
         """See `Transport`."""
         where = public_address(self._url)
-        dial = StagedConnect(
+        attempt = Attempt()
+        try:
+            connection = await self._dialler(attempt).connect()
+        except Exception as exc:  # noqa: BLE001 - sorted, and raised in our words
+            failure = failure_of(
+                exc, where, stage=attempt.stage, status=attempt.status, now=datetime.now(UTC)
+            )
+            # What the library says quotes the peer, who knows the token.
+            raise failure from (None if isinstance(exc, WebSocketException) else exc)
+        return WebSocketLink(connection, where, self._times)
+
+    def _dialler(self, attempt: Attempt) -> StagedConnect:
+        return StagedConnect(
             self._url,
+            attempt=attempt,
             stage_s=self._times.stage_s,
             tls=self._tls,
-            ssl=self._tls,
             additional_headers=self._headers,
             user_agent_header=self._user_agent,
             compression=None,
@@ -80,21 +94,14 @@ class WebSocketTransport:
             max_queue=RECEIVED_FRAMES,
             ping_interval=None,
             close_timeout=self._times.close_s,
-            create_connection=_HearingConnection,
             logger=self._library_log,
         )
-        try:
-            connection = await dial.connect()
-        except Exception as exc:
-            raise failure_of(exc, where, stage=dial.stage, now=datetime.now(UTC)) from exc
-        assert isinstance(connection, _HearingConnection)
-        return WebSocketLink(connection, where, self._times)
 
 
 class WebSocketLink:
     """One WebSocket. It looks after its own keepalive, which counts whatever is heard."""
 
-    def __init__(self, connection: _HearingConnection, where: str, times: LinkTimes) -> None:
+    def __init__(self, connection: HearingConnection, where: str, times: LinkTimes) -> None:
         self._connection = connection
         self._where = where
         self._times = times
@@ -109,6 +116,9 @@ class WebSocketLink:
         """See `Link`; waits while the peer takes nothing."""
         with self._translated():
             await self._connection.send(encode(event))
+            if self._connection.state is State.CLOSED:
+                # It waited for the peer to take something, and what ended the wait was the end.
+                raise self._connection.close_exc
 
     async def confirm(self) -> None:
         """See `Link`: a pong tells that what was sent before its ping has been read."""
@@ -118,10 +128,13 @@ class WebSocketLink:
     async def close(self, reason: str) -> None:
         """See `Link`; says 1001, going away."""
         self._keepalive.cancel()
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(2 * self._times.close_s):
-                await self._connection.close(CloseCode.GOING_AWAY, reason)
-        self._connection.transport.abort()
+        try:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(self._times.close_s):
+                    await self._connection.close(CloseCode.GOING_AWAY, reason)
+        finally:
+            self._connection.transport.abort()
+        await self._connection.wait_closed()
 
     async def _keep_alive(self) -> None:
         with contextlib.suppress(ConnectionClosed):
@@ -130,20 +143,20 @@ class WebSocketLink:
                 await self._ping_or_give_up()
 
     async def _ping_or_give_up(self) -> None:
+        pong_s = self._times.pong_s
         loop = asyncio.get_running_loop()
         pinged_at = loop.time()
         pong = asyncio.create_task(self._round_trip(), name="websocket-ping")
         try:
             while not pong.done():
-                # Whatever comes proves the link alive: a pong may have to wait behind a message of
-                # megabytes.
+                self._connection.look_for_progress()
                 silent_since = max(pinged_at, self._connection.heard_at)
-                patience_s = silent_since + self._times.pong_s - loop.time()
+                patience_s = silent_since + pong_s - loop.time()
                 if patience_s <= 0:
-                    self._connection.silent_for_s = self._times.pong_s
+                    self._connection.silent_for_s = pong_s
                     self._connection.transport.abort()
                     return
-                await asyncio.wait({pong}, timeout=patience_s)
+                await asyncio.wait({pong}, timeout=min(patience_s, pong_s / LOOKS_IN_PATIENCE))
             await pong
         finally:
             pong.cancel()
@@ -156,29 +169,18 @@ class WebSocketLink:
         try:
             yield
         except ConnectionClosed as exc:
-            silent_for_s = self._connection.silent_for_s
-            if silent_for_s is not None:
-                why = f"{self._where} was silent for {silent_for_s:g} s"
-            elif exc.rcvd is not None:
-                why = f"{self._where} closed the connection with code {exc.rcvd.code}"
-            elif exc.sent is not None and exc.sent.code != CloseCode.GOING_AWAY:
-                why = f"the connection to {self._where} was closed with code {exc.sent.code}"
-            else:
-                why = f"the connection to {self._where} was cut"
-            raise TransportLost(why) from exc
+            raise TransportLost(self._why(exc)) from exc
 
-
-class _HearingConnection(ClientConnection):
-    """Remembers when anything was last heard."""
-
-    def __init__(self, protocol: ClientProtocol, **kwargs: Any) -> None:
-        super().__init__(protocol, **kwargs)
-        self.heard_at = self.loop.time()
-        self.silent_for_s: float | None = None
-
-    def data_received(self, data: bytes) -> None:
-        self.heard_at = self.loop.time()
-        super().data_received(data)
+    def _why(self, exc: ConnectionClosed) -> str:
+        if self._connection.silent_for_s is not None:
+            return f"{self._where} was silent for {self._connection.silent_for_s:g} s"
+        if exc.rcvd is not None and exc.rcvd_then_sent is not False:
+            return f"{self._where} closed the connection with code {exc.rcvd.code}"
+        if exc.sent is not None and exc.sent.code != CloseCode.GOING_AWAY:
+            # The reason is the library's own word for what the peer did wrong.
+            reason = f"code {exc.sent.code}: {exc.sent.reason}"
+            return f"the connection to {self._where} was closed with {reason}"
+        return f"the connection to {self._where} was cut"
 
 
 def public_address(url: str) -> str:

@@ -69,8 +69,10 @@ def _job_id(document: Mapping[str, object]) -> str:
 
 def _parse(frame: bytes | str) -> object:
     try:
+        # Given bytes, json would guess at UTF-16 and UTF-32, and let half characters pass.
+        text = frame.decode("utf-8") if isinstance(frame, bytes) else frame
         document = json.loads(
-            frame, object_pairs_hook=_object_without_duplicates, parse_constant=_no_constant
+            text, object_pairs_hook=_object_without_duplicates, parse_constant=_no_constant
         )
     except RemoteProtocolViolation:
         raise
@@ -125,9 +127,10 @@ def encode(event: Event) -> str:
     if len(text) <= MAX_RESPONSE_BYTES or isinstance(event, JobReceived):
         return text
     response = _response(event)
-    for what in ("logs", "data"):
+    for what in ("logs", "data", "error"):
         note = _TOO_LARGE.format(what=what)
-        response[what] = note if what == "logs" else {"dropped": note}
+        if what in response:
+            response[what] = {"dropped": note} if what == "data" else note
         text = json.dumps(response)
         if len(text) <= MAX_RESPONSE_BYTES:
             break

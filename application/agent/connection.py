@@ -64,17 +64,20 @@ class Connection:
     async def _serve_one_link(self) -> NoReturn:
         link = await self._transport.connect()
         logger.info("connected")
+        end: TransportLost | None = None
         try:
             async with asyncio.TaskGroup() as session:
                 session.create_task(self._read(link), name="session-reader")
                 session.create_task(self._write(link), name="session-writer")
                 session.create_task(self._confirm(link), name="session-confirmer")
         except* TransportLost as lost:
-            raise _first(lost) from None
+            # Raised below: before Python 3.11.4, what is raised here comes out as a group again.
+            end = _first(lost)
         finally:
             self._outbox.rewind()
             await link.close("the agent is stopping")
-        raise AssertionError("a session ends only with its link")
+        assert end is not None, "a session ends only with its link"
+        raise end
 
     async def _read(self, link: Link) -> None:
         while True:

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from application.agent.handling import Completed, Handler, Outcome
 from domain.commands import CHANGING_COMMANDS, Command, project_of, weight_of
-from domain.errors import Busy, Conflict, Draining, InstaDeployError, InvalidInput
-from domain.events import Event, FinalEvent, JobCompleted, JobFailed, JobReceived
+from domain.errors import Busy, Conflict, Draining, InstaDeployError
+from domain.events import Event, FinalEvent, JobCompleted, JobFailed, JobReceived, refusal_of
 from domain.job import Job, JobState
 from domain.messages import MalformedMessage, Message, RefusedRequest, Request
 
@@ -73,12 +73,12 @@ class Dispatcher:
                 try:
                     self._accept(message)
                 except InstaDeployError as exc:
-                    self._emit(_refusal(message.job_id.value, exc))
+                    self._emit(refusal_of(message.job_id.value, exc))
             case RefusedRequest():
                 self._emit(JobReceived(message.job_id))
-                self._emit(_refusal(message.job_id, message.error))
+                self._emit(refusal_of(message.job_id, message.error))
             case MalformedMessage():
-                self._emit(_refusal(message.job_id, message.error))
+                self._emit(refusal_of(message.job_id, message.error))
 
     async def drain(self, patience: asyncio.Event) -> None:
         """Take no new commands, refuse those that wait, and let those that run end.
@@ -90,7 +90,7 @@ class Dispatcher:
             for job in [job for job in lane if job.state is JobState.ACCEPTED]:
                 lane.remove(job)
                 job.move_to(JobState.CANCELED)
-                self._close(job, _refusal(job.job_id.value, Draining()))
+                self._close(job, refusal_of(job.job_id.value, Draining()))
         async with asyncio.TaskGroup() as waiting:
             idle = waiting.create_task(self._idle.wait(), name="drain-idle")
             given_up = waiting.create_task(patience.wait(), name="drain-patience")
@@ -165,7 +165,7 @@ class Dispatcher:
             raise
         except InstaDeployError as exc:
             job.move_to(JobState.FAILED)
-            event = _refusal(job_id, exc)
+            event = refusal_of(job_id, exc)
         except Exception:
             logger.exception("job %s: %s broke; this is a bug", job_id, command_name)
             job.move_to(JobState.FAILED)
@@ -197,10 +197,3 @@ class Dispatcher:
         """Reads may come by the thousand, and what changes nothing is no news."""
         is_news = isinstance(job.command, CHANGING_COMMANDS)
         logger.log(logging.INFO if is_news else logging.DEBUG, text, *values)
-
-
-def _refusal(job_id: str, error: InstaDeployError) -> JobFailed:
-    data: dict[str, object] = {"reason": error.code}
-    if isinstance(error, InvalidInput):
-        data["field"] = error.field
-    return JobFailed(job_id, str(error), data=data)

@@ -1,0 +1,110 @@
+# `make` or `make help` lists the targets. Every target makes what it needs, the virtual environment
+# included.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The interpreter to make the virtual environment with; without it, the first that is new enough.
+export PYTHON
+VENV ?= .venv
+BIN := $(VENV)/bin
+# More arguments for pytest, such as ARGS='tests/unit -k backoff'.
+ARGS ?=
+PACKAGES := domain application adapters entrypoints
+
+# docker itself, in the tests, means the engine that the agent uses.
+export DOCKER_HOST := $(or $(AGENT_DOCKER_HOST),unix:///var/run/docker.sock)
+unexport DOCKER_CONTEXT
+
+READY := $(VENV)/.ready
+PACKAGING := $(VENV)/.packaging-ready
+
+.PHONY: help
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS=$$'\t' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
+
+.PHONY: demo
+demo: $(READY) image curl ## Deploy a site through an agent, show it, clean up; KEEP=1 leaves it running
+	@KEEP=$(KEEP) examples/demo.sh run $(abspath $(BIN))/python
+
+.PHONY: demo-stop
+demo-stop: ## End what `make demo KEEP=1` left running
+	@examples/demo.sh stop
+
+.PHONY: test
+test: $(READY) image ## Run all tests, those on the real engine too; ARGS=... goes to pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: check
+check: $(READY) ## Check format, rules, types, imports, and the unit file; run nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --severity-level medium --recursive $(PACKAGES)
+	deploy/verify-unit.sh
+
+.PHONY: lint
+lint: $(READY) ## Format the code, and fix what ruff can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: run
+run: $(READY) ## Run the agent, configured by the environment or .env
+	@exec $(BIN)/python -I -m entrypoints.agent
+
+.PHONY: bench
+bench: $(READY) image ## Measure the agent and write benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: build-agent
+build-agent: $(READY) ## Build the wheel, into dist/
+	$(BIN)/python deploy/build.py wheel
+
+.PHONY: build-linux
+build-linux: $(PACKAGING) ## Build bin/agent: one file for Linux, x86_64 and aarch64, Python 3.11 to 3.13
+	$(BIN)/python deploy/build.py single-file
+
+.PHONY: lock
+lock: $(PACKAGING) ## Write the lock files after a change in pyproject.toml; UPGRADE=1 takes new versions
+	$(call compile,agent,pyproject.toml)
+	$(call compile,debug-http,pyproject.toml --extra debug-http --constraint requirements/agent.lock)
+	$(call compile,dev,pyproject.toml --extra debug-http --group dev \
+		--constraint requirements/debug-http.lock)
+	$(call compile,packaging,--group packaging --constraint requirements/dev.lock)
+
+compile = $(BIN)/uv pip compile $(2) --output-file requirements/$(1).lock \
+	--python-version 3.11 --universal --generate-hashes --no-annotate --quiet \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+.PHONY: venv
+venv: $(READY) ## Make the virtual environment .venv
+
+$(READY): requirements/dev.lock pyproject.toml
+	@deploy/ensure-venv.sh $(VENV) $<
+	@touch $@
+
+$(PACKAGING): requirements/packaging.lock $(READY)
+	$(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: engine
+engine: ## Install Docker Engine and Compose v2 where they are missing, and start the engine
+	@deploy/ensure-engine.sh
+
+.PHONY: image
+image: engine ## Make the image that the tests and the demo run, without a registry
+	@deploy/test-image.sh
+
+.PHONY: curl
+curl:
+	@deploy/ensure-curl.sh
+
+.PHONY: clean
+clean: ## Remove all that make has made here, the virtual environment included
+	@if [ -d .cache/demo ]; then examples/demo.sh stop; fi
+	rm -rf $(VENV) bin build dist .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+		.ruff_cache *.egg-info
+	find $(PACKAGES) tests benchmarks deploy -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,99 @@
+"""The agent in the form a host has it in: a wheel in a virtual environment of its own, compiled.
+
+It is kept between runs and made again where what it was made from has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+PACKAGES: Final = ("domain", "application", "adapters", "entrypoints")
+LOCK: Final = Path("requirements.txt")
+STAMP: Final = "made-from.json"
+PIP_S: Final = 600.0
+
+
+def installed_python(root: Path) -> Path:
+    """The interpreter of an environment that holds the sources below `root` as they are now."""
+    environment = root / ".cache" / "bench-venv"
+    python = environment / "bin" / "python"
+    dependencies = _digest(root, _dependency_files(root))
+    sources = _digest(root, _source_files(root))
+    made_from = _read_stamp(environment)
+    if made_from.get("dependencies") != dependencies:
+        _make_environment(root, environment, python)
+        made_from = {}
+    if made_from.get("sources") != sources:
+        _install_agent(root, python)
+        stamp = {"dependencies": dependencies, "sources": sources}
+        (environment / STAMP).write_text(json.dumps(stamp), encoding="ascii")
+    return python
+
+
+def _make_environment(root: Path, environment: Path, python: Path) -> None:
+    shutil.rmtree(environment, ignore_errors=True)
+    # Without pip, which a production environment has no use for, and which Debian's venv cannot give.
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(environment)],
+        check=True,
+        timeout=PIP_S,
+    )
+    if (root / LOCK).exists():
+        _pip(python, "--require-hashes", "-r", str(root / LOCK))
+    else:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        _pip(python, *project["dependencies"])
+
+
+def _install_agent(root: Path, python: Path) -> None:
+    # From a copy: setuptools leaves a build directory behind, whose stale files get into wheels.
+    with tempfile.TemporaryDirectory(prefix="instadeploy-bench-") as copy:
+        for package in PACKAGES:
+            shutil.copytree(
+                root / package,
+                Path(copy, package),
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+        for name in ("pyproject.toml", "README.md"):
+            if (root / name).exists():
+                shutil.copy(root / name, copy)
+        _pip(python, "--no-deps", "--force-reinstall", copy)
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    subprocess.run([*command, "--compile", *arguments], check=True, timeout=PIP_S)
+
+
+def _dependency_files(root: Path) -> list[Path]:
+    return [path for path in (root / "pyproject.toml", root / LOCK) if path.exists()]
+
+
+def _source_files(root: Path) -> list[Path]:
+    return [path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))]
+
+
+def _digest(root: Path, files: Iterable[Path]) -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _read_stamp(environment: Path) -> dict[str, str]:
+    try:
+        found = json.loads((environment / STAMP).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

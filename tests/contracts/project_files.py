@@ -1,0 +1,230 @@
+"""What every `ProjectFiles` must do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from application.ports.project_files import ProjectFiles
+from domain.errors import Conflict, InvalidInput, NoSpace, NotFound, StorageUnavailable
+from domain.project import ComposeFile, ProjectName
+
+OLD = ComposeFile(b"services: {old: {image: old}}\n")
+NEW = ComposeFile(b"services: {new: {image: new}}\n")
+BLOG = ProjectName("blog")
+
+
+class ProjectFilesContract:
+    """Give the `files`, and ways to look behind them.
+
+    `read` gives the content at a path that a `Project` names; `everything` the paths of all files
+    and directories of all projects; `fill_disk` has writes fail from then on; `link_directory` and
+    `link_file` put a symbolic link in the place of a project's directory or compose file.
+    """
+
+    @pytest.fixture
+    def files(self) -> ProjectFiles:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def read(self) -> Callable[[str], bytes]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def everything(self) -> Callable[[], set[str]]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def fill_disk(self) -> Callable[[], None]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def link_directory(self) -> Callable[[str], None]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def link_file(self) -> Callable[[str], None]:
+        raise NotImplementedError
+
+    async def test_a_project_that_was_never_published_is_not_found(
+        self, files: ProjectFiles
+    ) -> None:
+        with pytest.raises(NotFound, match=r"^project 'blog' does not exist on this host$"):
+            await files.locate(BLOG)
+
+    async def test_what_is_published_is_located_with_its_content(
+        self, files: ProjectFiles, read: Callable[[str], bytes]
+    ) -> None:
+        published = await publish(files, BLOG, NEW)
+        assert (await files.locate(BLOG)).compose_file == published
+        assert read(published) == NEW.content
+
+    async def test_paths_are_absolute_and_the_file_lies_in_the_projects_directory(
+        self, files: ProjectFiles
+    ) -> None:
+        async with files.stage(BLOG, NEW) as staged:
+            for project in (staged.candidate, await staged.publish()):
+                assert project.name == BLOG
+                assert project.directory.startswith("/")
+                assert project.directory.endswith("/blog")
+                assert project.compose_file.startswith(f"{project.directory}/")
+
+    async def test_publishing_again_replaces_the_content_at_the_same_path(
+        self, files: ProjectFiles, read: Callable[[str], bytes]
+    ) -> None:
+        first = await publish(files, BLOG, OLD)
+        second = await publish(files, BLOG, NEW)
+        assert first == second
+        assert read(second) == NEW.content
+
+    async def test_a_staged_file_can_be_read_and_the_current_one_is_still_the_old(
+        self, files: ProjectFiles, read: Callable[[str], bytes]
+    ) -> None:
+        current = await publish(files, BLOG, OLD)
+        async with files.stage(BLOG, NEW) as staged:
+            assert staged.candidate.compose_file != current
+            assert read(staged.candidate.compose_file) == NEW.content
+            assert read(current) == OLD.content
+
+    async def test_leaving_without_publishing_leaves_no_trace(
+        self, files: ProjectFiles, everything: Callable[[], set[str]]
+    ) -> None:
+        before = everything()
+        async with files.stage(BLOG, NEW):
+            assert everything() > before
+        assert everything() == before
+        with pytest.raises(NotFound):
+            await files.locate(BLOG)
+
+    async def test_leaving_without_publishing_keeps_the_old_file_and_nothing_else(
+        self,
+        files: ProjectFiles,
+        read: Callable[[str], bytes],
+        everything: Callable[[], set[str]],
+    ) -> None:
+        current = await publish(files, BLOG, OLD)
+        before = everything()
+        async with files.stage(BLOG, NEW):
+            pass
+        assert everything() == before
+        assert read(current) == OLD.content
+
+    async def test_publishing_leaves_the_compose_file_and_nothing_beside_it(
+        self, files: ProjectFiles, everything: Callable[[], set[str]]
+    ) -> None:
+        await publish(files, BLOG, OLD)
+        before = everything()
+        await publish(files, BLOG, NEW)
+        assert everything() == before
+
+    async def test_a_failure_inside_passes_through_and_leaves_no_trace(
+        self, files: ProjectFiles, everything: Callable[[], set[str]]
+    ) -> None:
+        before = everything()
+        with pytest.raises(LookupError, match="inside"):
+            async with files.stage(BLOG, NEW):
+                raise LookupError("inside")
+        assert everything() == before
+
+    async def test_a_cancellation_inside_passes_through_and_leaves_no_trace(
+        self, files: ProjectFiles, everything: Callable[[], set[str]]
+    ) -> None:
+        before = everything()
+        is_staged = asyncio.Event()
+
+        async def deploy() -> None:
+            async with files.stage(BLOG, NEW):
+                is_staged.set()
+                await asyncio.Event().wait()
+
+        deploying = asyncio.create_task(deploy())
+        await is_staged.wait()
+        deploying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await deploying
+        assert everything() == before
+
+    @pytest.mark.parametrize("turns", range(12))
+    async def test_cancelled_at_any_moment_the_old_file_or_the_new_one_is_there_whole(
+        self,
+        files: ProjectFiles,
+        read: Callable[[str], bytes],
+        everything: Callable[[], set[str]],
+        turns: int,
+    ) -> None:
+        current = await publish(files, BLOG, OLD)
+        before = everything()
+        publishing = asyncio.create_task(publish(files, BLOG, NEW))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        publishing.cancel()
+        outcome = (await asyncio.gather(publishing, return_exceptions=True))[0]
+        assert everything() == before
+        assert read(current) in (OLD.content, NEW.content)
+        assert isinstance(outcome, asyncio.CancelledError) or read(current) == NEW.content
+
+    async def test_projects_do_not_see_each_other(
+        self, files: ProjectFiles, read: Callable[[str], bytes]
+    ) -> None:
+        shop = await publish(files, ProjectName("shop"), OLD)
+        blog = await publish(files, BLOG, NEW)
+        assert (read(shop), read(blog)) == (OLD.content, NEW.content)
+
+    async def test_a_name_keeps_its_capitals_on_disk(self, files: ProjectFiles) -> None:
+        published = await publish(files, ProjectName("MyApp"), NEW)
+        assert published.endswith("/MyApp/docker-compose.yml")
+
+    @pytest.mark.parametrize("other", ["myapp", "MYAPP"])
+    async def test_a_second_project_that_is_the_same_to_compose_is_a_conflict(
+        self, files: ProjectFiles, everything: Callable[[], set[str]], other: str
+    ) -> None:
+        await publish(files, ProjectName("MyApp"), OLD)
+        before = everything()
+        with pytest.raises(Conflict, match=r"project_name: .*'MyApp'"):
+            await publish(files, ProjectName(other), NEW)
+        with pytest.raises(Conflict, match=r"project_name: .*'MyApp'"):
+            await files.locate(ProjectName(other))
+        assert everything() == before
+
+    async def test_a_full_disk_is_said_and_the_old_file_stays(
+        self,
+        files: ProjectFiles,
+        read: Callable[[str], bytes],
+        everything: Callable[[], set[str]],
+        fill_disk: Callable[[], None],
+    ) -> None:
+        current = await publish(files, BLOG, OLD)
+        before = everything()
+        fill_disk()
+        with pytest.raises(NoSpace, match="no space left"):
+            await publish(files, BLOG, NEW)
+        with pytest.raises(StorageUnavailable):
+            await publish(files, ProjectName("shop"), NEW)
+        assert everything() == before
+        assert read(current) == OLD.content
+
+    async def test_a_linked_directory_is_refused(
+        self, files: ProjectFiles, link_directory: Callable[[str], None]
+    ) -> None:
+        link_directory("blog")
+        with pytest.raises(InvalidInput, match="symbolic link"):
+            await publish(files, BLOG, NEW)
+        with pytest.raises(InvalidInput, match="symbolic link"):
+            await files.locate(BLOG)
+
+    async def test_a_linked_compose_file_is_refused(
+        self, files: ProjectFiles, link_file: Callable[[str], None]
+    ) -> None:
+        link_file("blog")
+        with pytest.raises(InvalidInput, match="symbolic link"):
+            await publish(files, BLOG, NEW)
+        with pytest.raises(InvalidInput, match="symbolic link"):
+            await files.locate(BLOG)
+
+
+async def publish(files: ProjectFiles, name: ProjectName, file: ComposeFile) -> str:
+    """Make a file a project's current one; returns where it lies."""
+    async with files.stage(name, file) as staged:
+        return (await staged.publish()).compose_file

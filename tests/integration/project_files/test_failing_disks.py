@@ -1,0 +1,182 @@
+"""Disks that are full, broken, read-only or hang."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+
+import pytest
+
+from adapters.filesystem import project_directory
+from adapters.filesystem.project_files import LocalProjectFiles
+from application.ports.project_files import ProjectFiles
+from domain.errors import Conflict, NoSpace, StorageUnavailable
+from domain.project import ComposeFile, ProjectName
+from tests.contracts.project_files import BLOG, NEW, OLD, publish
+from tests.integration.project_files.disk import entries, failing_with
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("call", ["mkdir", "open", "fsync", "rename"])
+async def test_a_disk_that_is_full_at_any_step_is_said_and_the_old_file_stays(
+    files: ProjectFiles,
+    projects: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    number: int,
+) -> None:
+    path = Path(await publish(files, BLOG, OLD))
+    before = entries(projects)
+    with monkeypatch.context() as patch:
+        if call == "open":
+            patch.setattr(project_directory, "write_staged", failing_with(number))
+        else:
+            patch.setattr(os, call, failing_with(number))
+        with pytest.raises(NoSpace, match=rf"no space left on the disk that holds {projects}"):
+            await publish(files, ProjectName("shop") if call == "mkdir" else BLOG, NEW)
+    assert entries(projects) == before
+    assert path.read_bytes() == OLD.content
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("call", ["fsync", "fchmod", "rename"])
+async def test_a_disk_that_fails_at_any_step_is_said_and_the_old_file_stays(
+    files: ProjectFiles,
+    projects: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    number: int,
+) -> None:
+    path = Path(await publish(files, BLOG, OLD))
+    before = entries(projects)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing_with(number))
+        with pytest.raises(StorageUnavailable, match=f"cannot be used: {os.strerror(number)}"):
+            await publish(files, BLOG, NEW)
+    assert entries(projects) == before
+    assert path.read_bytes() == OLD.content
+
+
+async def test_a_small_disk_that_is_really_full_keeps_the_old_file(
+    executor: Executor, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "small") as disk:
+        files = LocalProjectFiles(str(disk), private=False, executor=executor)
+        path = Path(await publish(files, BLOG, OLD))
+        before = entries(disk)
+        for name in ("blog", "shop"):
+            with pytest.raises(NoSpace):
+                await publish(files, ProjectName(name), ComposeFile(b"x" * 2**20))
+        assert entries(disk) == before
+        assert path.read_bytes() == OLD.content
+        await publish(files, BLOG, NEW)
+        assert path.read_bytes() == NEW.content
+
+
+@contextlib.contextmanager
+def small_disk(path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB; where this user may mount none, writes fail as on one."""
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)]
+    if os.geteuid() == 0 and subprocess.run(mount, check=False).returncode == 0:
+        try:
+            yield path
+        finally:
+            subprocess.run(["umount", str(path)], check=True)
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project_directory, "write_staged", refusing_large_files())
+        yield path
+
+
+def refusing_large_files() -> Callable[[int, bytes, int], str]:
+    write = project_directory.write_staged
+
+    def write_small(directory_fd: int, content: bytes, bits: int) -> str:
+        if len(content) > 64 * 1024:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(directory_fd, content, bits)
+
+    return write_small
+
+
+async def test_a_projects_directory_that_may_not_be_written_is_said_with_a_hint(
+    files: ProjectFiles, projects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projects.mkdir(mode=0o555)
+    if os.geteuid() == 0:  # Root may write everywhere: the kernel's answer is played.
+        monkeypatch.setattr(os, "mkdir", failing_with(errno.EACCES))
+    with pytest.raises(
+        StorageUnavailable, match=r"cannot be used: .*denied \(the agent's user may not do that"
+    ):
+        await publish(files, BLOG, NEW)
+    assert entries(projects) == set()
+
+
+@pytest.mark.parametrize("call", ["write", "publish", "discard", "locate"])
+async def test_a_disk_that_hangs_while_a_call_is_cancelled_is_consistent_when_it_goes_on(
+    files: ProjectFiles,
+    projects: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+) -> None:
+    path = Path(await publish(files, BLOG, OLD))
+    before = entries(projects)
+    function = {
+        "write": "write_staged",
+        "publish": "publish_staged",
+        "discard": "remove_staged",
+        "locate": "require_compose_file",
+    }[call]
+    hangs, goes_on = threading.Event(), threading.Event()
+    original = getattr(project_directory, function)
+
+    def hang(*arguments: object) -> object:
+        hangs.set()
+        goes_on.wait()
+        return original(*arguments)
+
+    async def work() -> None:
+        if call == "locate":
+            await files.locate(BLOG)
+            return
+        async with files.stage(BLOG, NEW) as staged:
+            if call != "discard":
+                await staged.publish()
+
+    monkeypatch.setattr(project_directory, function, hang)
+    working = asyncio.create_task(work())
+    await asyncio.to_thread(hangs.wait)
+    working.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not working.done()
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert entries(projects) == before
+    assert path.read_bytes() == (NEW.content if call == "publish" else OLD.content)
+
+
+async def test_no_file_descriptor_is_left_open(
+    files: ProjectFiles, projects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish(files, BLOG, OLD)
+    before = set(Path("/proc/self/fd").iterdir())
+    await publish(files, BLOG, NEW)
+    async with files.stage(BLOG, NEW):
+        pass
+    await files.locate(BLOG)
+    with pytest.raises(Conflict):
+        await publish(files, ProjectName("BLOG"), NEW)
+    monkeypatch.setattr(os, "fsync", failing_with(errno.ENOSPC))
+    with pytest.raises(NoSpace):
+        await publish(files, BLOG, NEW)
+    assert set(Path("/proc/self/fd").iterdir()) <= before

@@ -1,0 +1,95 @@
+"""The lock files hold what the project asks for, and nothing about where they were made."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ("agent", "debug-http", "dev", "packaging")
+OUR_PACKAGES = {"domain", "application", "adapters", "entrypoints"}
+
+_LINE = re.compile(
+    r"#.*|[a-z0-9.-]+==\S+( ; [a-z_0-9.'<>=! ()A-Z]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?"
+)
+
+
+def _lines(lock: str) -> list[str]:
+    path = ROOT / "requirements" / f"{lock}.lock"
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def _pins(lock: str) -> dict[str, Requirement]:
+    pins = [Requirement(line.removesuffix(" \\")) for line in _lines(lock) if line[0].isalnum()]
+    return {canonicalize_name(pin.name): pin for pin in pins}
+
+
+def _asked_for(lock: str) -> list[Requirement]:
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, groups = document["project"], document["dependency-groups"]
+    extra = project["optional-dependencies"]["debug-http"]
+    asked = {
+        "agent": project["dependencies"],
+        "debug-http": [*project["dependencies"], *extra],
+        "dev": [*project["dependencies"], *extra, *groups["dev"]],
+        "packaging": groups["packaging"],
+    }
+    return [Requirement(text) for text in asked[lock]]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_file_pins_everything_that_the_project_asks_for(lock: str) -> None:
+    pins = _pins(lock)
+    for asked in _asked_for(lock):
+        (pinned,) = pins[canonicalize_name(asked.name)].specifier
+        assert pinned.version in asked.specifier
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_file_holds_pins_and_hashes_and_no_address_or_path(lock: str) -> None:
+    assert [line for line in _lines(lock) if not _LINE.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_has_a_hash(lock: str) -> None:
+    lines = _lines(lock)
+    followed = [after for line, after in pairwise(lines) if line[0].isalnum()]
+    assert len(followed) == len(_pins(lock))
+    assert all(after.startswith("    --hash=") for after in followed)
+
+
+def test_the_lock_files_agree_on_versions() -> None:
+    every = [(name, str(pin.specifier)) for lock in LOCKS for name, pin in _pins(lock).items()]
+    assert len(set(every)) == len({name for name, _ in every})
+
+
+def test_a_production_agent_does_not_carry_the_debug_transport() -> None:
+    assert "aiohttp" in _pins("debug-http")
+    assert "aiohttp" not in _pins("agent")
+
+
+def test_this_environment_holds_what_is_locked() -> None:
+    """`make venv` brings it up to date; the next test looks only at what is installed."""
+    wanted = {
+        name: str(pin.specifier).removeprefix("==")
+        for name, pin in _pins("dev").items()
+        if pin.marker is None or pin.marker.evaluate()
+    }
+    assert {name: metadata.version(name) for name in wanted} == wanted
+
+
+def test_no_locked_dependency_ships_a_package_called_like_one_of_ours() -> None:
+    foreign = {
+        (distribution, package)
+        for package, distributions in metadata.packages_distributions().items()
+        for distribution in distributions
+        if package in OUR_PACKAGES and distribution != "instadeploy"
+    }
+    assert foreign == set()

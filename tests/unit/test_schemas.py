@@ -1,0 +1,243 @@
+"""The JSON Schemas in docs/schemas say of a message what the code does."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from adapters.wire.codec import decode, encode
+from adapters.wire.messages import CommandType, Status
+from application.agent.dispatch import INTERRUPTED
+from application.agent.handling import Completed, Failed, Outcome
+from domain.commands import CheckHealth, GetStatus
+from domain.errors import Busy, InvalidInput, NotFound, RuntimeUnavailable
+from domain.events import Event, JobCompleted, JobFailed, JobReceived, refusal_of
+from domain.messages import RefusedRequest, Request
+from domain.project import ProjectName
+from domain.validation import MAX_COMPOSE_FILE_BYTES
+from tests.builders import deploy, deploy_frame, frame, status
+from tests.fakes.compose_runtime import Scripted
+from tests.fakes.deployment import FakeDeployment
+
+SCHEMAS: Final = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+
+
+def schema_of(kind: str) -> Any:
+    return json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
+
+
+COMMAND_SCHEMA: Final = schema_of("command")
+RESPONSE_SCHEMA: Final = schema_of("response")
+COMMAND: Final = Draft202012Validator(COMMAND_SCHEMA)
+RESPONSE: Final = Draft202012Validator(RESPONSE_SCHEMA)
+
+ENOUGH: Final = base64.b64encode(b"services: {}").decode()
+LARGEST: Final = base64.b64encode(b"x" * MAX_COMPOSE_FILE_BYTES).decode()
+
+
+def beginning(value: object) -> str:
+    """A test's id: some of these values have a megabyte."""
+    return ascii(value)[:80]
+
+
+def deploy_with(encoded: object) -> str:
+    return frame("j1", "DEPLOY_COMPOSE", project_name="blog", compose_file_base64=encoded)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        deploy_frame("j1"),
+        deploy_with(LARGEST),
+        frame("j1", "STOP_COMPOSE", project_name="Blog_1-x"),
+        frame("j1", "STATUS", project_name="a" * 63, compose_file_base64=7),
+        frame("j1", "HEALTH_CHECK", anything=[None]),
+        frame("ü" * 256, "HEALTH_CHECK"),
+        '{"id": "j1", "type": "HEALTH_CHECK", "payload": {}, "seq": 1}',
+    ],
+    ids=beginning,
+)
+def test_a_command_that_the_agent_takes_fits_the_schema(raw: str) -> None:
+    assert isinstance(decode(raw), Request)
+    COMMAND.validate(json.loads(raw))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "[]",
+        "null",
+        '{"type": "HEALTH_CHECK", "payload": {}}',
+        '{"id": "j1", "payload": {}}',
+        '{"id": "j1", "type": "HEALTH_CHECK"}',
+        '{"id": "j1", "type": "HEALTH_CHECK", "payload": null}',
+        '{"id": "j1", "type": "HEALTH_CHECK", "payload": []}',
+        *(frame(job_id, "HEALTH_CHECK") for job_id in (7, None, "", "x" * 257)),
+        *(frame(f"a{odd}b", "HEALTH_CHECK") for odd in "\0\n\r\t\x7f\x85\u2028\u2029\ud800"),
+        *(frame("j1", kind, project_name="a") for kind in ("", "RESTART", "status", 7, None)),
+        *(
+            frame("j1", kind, project_name=name)
+            for kind in ("STATUS", "STOP_COMPOSE")
+            for name in (
+                None,
+                7,
+                "",
+                ".",
+                "..",
+                "a.b",
+                "a/b",
+                "a\n",
+                "-x",
+                "_",
+                "ä",
+                "a b",
+                "a" * 64,
+            )
+        ),
+        frame("j1", "STATUS"),
+        frame("j1", "DEPLOY_COMPOSE", project_name="blog"),
+        frame("j1", "DEPLOY_COMPOSE", compose_file_base64=ENOUGH),
+        frame("j1", "DEPLOY_COMPOSE", project_name="..", compose_file_base64=ENOUGH),
+        *(
+            deploy_with(text)
+            for text in (None, 7, "", "%%", "YQ", "YQ=", "YQ==\n", "YQ==YQ==", "=", "Y===", "a-_b")
+        ),
+        deploy_with(LARGEST + "AAAA"),
+    ],
+    ids=beginning,
+)
+def test_a_command_that_the_agent_refuses_does_not_fit_the_schema(raw: str) -> None:
+    assert not isinstance(decode(raw), Request)
+    assert not COMMAND.is_valid(json.loads(raw))
+
+
+def test_the_schemas_know_the_types_and_the_states_of_the_wire() -> None:
+    assert COMMAND_SCHEMA["properties"]["type"]["enum"] == list(CommandType)
+    assert RESPONSE_SCHEMA["properties"]["status"]["enum"] == list(Status)
+
+
+@pytest.mark.parametrize("schema", [COMMAND_SCHEMA, RESPONSE_SCHEMA], ids=["command", "response"])
+def test_a_schema_is_one(schema: dict[str, object]) -> None:
+    Draft202012Validator.check_schema(schema)
+
+
+def event_of(outcome: Outcome) -> Event:
+    if isinstance(outcome, Completed):
+        return JobCompleted("j1", outcome.logs, outcome.data)
+    return JobFailed("j1", outcome.error, outcome.logs, outcome.data)
+
+
+def check(event: Event) -> Mapping[str, Any]:
+    """The response of an event, which the schema accepts and of which it knows every field."""
+    response = json.loads(encode(event))
+    RESPONSE.validate(response)
+    assert sorted(unknown_fields(response)) == []
+    assert isinstance(response, dict)
+    return response
+
+
+def unknown_fields(response: Mapping[str, Any]) -> Iterator[str]:
+    """The keys, on every level, that stand nowhere in the schema."""
+    known = set(properties_in(RESPONSE_SCHEMA))
+    pending: list[object] = [response]
+    for value in pending:
+        if isinstance(value, Mapping):
+            yield from (key for key in value if key not in known)
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+
+
+def properties_in(schema: object) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        named = schema.get("properties")
+        yield from named if isinstance(named, Mapping) else ()
+        for value in schema.values():
+            yield from properties_in(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from properties_in(value)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        JobReceived("j1"),
+        JobReceived("x" * 1024),
+        JobCompleted("j1", "Project 'blog' deployed successfully.\n\nOutput:\n"),
+        JobCompleted("j1", "\ud800\0\u2028"),
+        JobCompleted("j1", "x" * 2**20),
+        JobCompleted("j1", "", {"project_name": "x" * 2**20, "exists": True, "services": []}),
+        JobFailed("j1", INTERRUPTED, data={"reason": "interrupted"}),
+        JobFailed("j1", "x" * 2**20, "x" * 2**20, {"reason": "x" * 2**20}),
+        refusal_of("unknown", InvalidInput("id", "is missing")),
+        refusal_of("j1", Busy("1024 commands are waiting or running on this agent")),
+        refusal_of("j1", NotFound("project 'blog' does not exist on this host")),
+    ],
+    ids=beginning,
+)
+def test_a_response_that_the_agent_sends_fits_the_schema(event: Event) -> None:
+    check(event)
+
+
+async def test_what_the_handlers_report_fits_the_schema() -> None:
+    host = FakeDeployment()
+    assert check(event_of(await host.status(status())))["data"]["exists"] is False
+    check(event_of(await host.deploy(deploy())))
+    assert check(event_of(await host.status(status())))["data"]["services"]
+    check(event_of(await host.health(CheckHealth())))
+
+
+async def test_what_the_handlers_report_of_a_host_in_trouble_fits_the_schema() -> None:
+    host = FakeDeployment()
+    check(event_of(await host.deploy(deploy())))
+    host.runtime.script("containers", Scripted(exit_code=-9, output=b"cannot connect"))
+    failed = await host.status(GetStatus(ProjectName("blog")))
+    assert isinstance(failed, Failed)
+    assert check(event_of(failed))["data"]["exit_code"] == -9
+    host.engine.is_down = True
+    host.host.uptime = None
+    host.runtime.unavailable = RuntimeUnavailable("install Docker Compose")
+    check(event_of(await host.health(CheckHealth())))
+
+
+def test_a_refusal_of_every_kind_of_bad_command_fits_the_schema() -> None:
+    refused = decode(frame("j1", "RESTART"))
+    assert isinstance(refused, RefusedRequest)
+    assert check(refusal_of("j1", refused.error))["data"]["field"] == "type"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {},
+        {"job_id": "j1", "status": "COMPLETED"},
+        {"job_id": "", "status": "COMPLETED", "logs": ""},
+        {"job_id": "j1", "status": "DONE", "logs": ""},
+        {"job_id": "j1", "status": "COMPLETED", "logs": None},
+        {"job_id": "j1", "status": "COMPLETED", "logs": "", "error": "no"},
+        {"job_id": "j1", "status": "COMPLETED", "logs": "", "data": {"exists": True}},
+        {"job_id": "j1", "status": "FAILED", "logs": ""},
+        {"job_id": "j1", "status": "FAILED", "logs": "", "error": "no", "data": {}},
+        {"job_id": "j1", "status": "FAILED", "logs": "", "error": "no", "data": {"reason": "x"}},
+        {
+            "job_id": "j1",
+            "status": "FAILED",
+            "logs": "",
+            "error": "no",
+            "data": {"reason": "invalid_input"},
+        },
+        {"job_id": "j1", "status": "IN_PROGRESS", "logs": "working on it"},
+    ],
+    ids=beginning,
+)
+def test_a_response_that_breaks_the_protocol_does_not_fit_the_schema(
+    response: dict[str, object],
+) -> None:
+    assert not RESPONSE.is_valid(response)

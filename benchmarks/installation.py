@@ -11,13 +11,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("domain", "application", "adapters", "entrypoints")
-LOCK: Final = Path("requirements.txt")
+LOCK: Final = Path("requirements", "agent.lock")
 STAMP: Final = "made-from.json"
 PIP_S: Final = 600.0
 
@@ -26,8 +25,8 @@ def installed_python(root: Path) -> Path:
     """The interpreter of an environment that holds the sources below `root` as they are now."""
     environment = root / ".cache" / "bench-venv"
     python = environment / "bin" / "python"
-    dependencies = _digest(root, _dependency_files(root))
-    sources = _digest(root, _source_files(root))
+    dependencies = _digest(root, [root / LOCK])
+    sources = _digest(root, [root / "pyproject.toml", *_source_files(root)])
     made_from = _read_stamp(environment)
     if made_from.get("dependencies") != dependencies:
         _make_environment(root, environment, python)
@@ -47,11 +46,7 @@ def _make_environment(root: Path, environment: Path, python: Path) -> None:
         check=True,
         timeout=PIP_S,
     )
-    if (root / LOCK).exists():
-        _pip(python, "--require-hashes", "-r", str(root / LOCK))
-    else:
-        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        _pip(python, *project["dependencies"])
+    _install(python, "--require-hashes", "--requirement", str(root / LOCK))
 
 
 def _install_agent(root: Path, python: Path) -> None:
@@ -59,23 +54,23 @@ def _install_agent(root: Path, python: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="instadeploy-bench-") as copy:
         for package in PACKAGES:
             shutil.copytree(
-                root / package,
-                Path(copy, package),
-                ignore=shutil.ignore_patterns("__pycache__"),
+                root / package, Path(copy, package), ignore=shutil.ignore_patterns("__pycache__")
             )
         for name in ("pyproject.toml", "README.md"):
-            if (root / name).exists():
-                shutil.copy(root / name, copy)
-        _pip(python, "--no-deps", "--force-reinstall", copy)
+            shutil.copy(root / name, copy)
+        # With the setuptools of this environment, so that nothing has to be fetched for it.
+        _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", f"{copy}/dist", copy)
+        (wheel,) = Path(copy, "dist").glob("*.whl")
+        _install(python, "--no-deps", "--force-reinstall", str(wheel))
 
 
-def _pip(python: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    subprocess.run([*command, "--compile", *arguments], check=True, timeout=PIP_S)
+def _install(python: Path, *arguments: str) -> None:
+    _pip("--python", str(python), "install", "--compile", *arguments)
 
 
-def _dependency_files(root: Path) -> list[Path]:
-    return [path for path in (root / "pyproject.toml", root / LOCK) if path.exists()]
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    subprocess.run(command, check=True, timeout=PIP_S)
 
 
 def _source_files(root: Path) -> list[Path]:

@@ -25,7 +25,9 @@ from tests.builders import deploy, deploy_frame, frame, status
 from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment
 
-SCHEMAS: Final = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+ROOT: Final = Path(__file__).resolve().parents[2]
+SCHEMAS: Final = ROOT / "docs" / "schemas"
+GOLDEN: Final = ROOT / "tests" / "golden" / "v1"
 
 
 def schema_of(kind: str) -> Any:
@@ -241,3 +243,43 @@ def test_a_response_that_breaks_the_protocol_does_not_fit_the_schema(
     response: dict[str, object],
 ) -> None:
     assert not RESPONSE.is_valid(response)
+
+
+def steps_of_transcripts() -> Iterator[Mapping[str, Any]]:
+    for path in sorted(GOLDEN.glob("*.json")):
+        yield from json.loads(path.read_text(encoding="utf-8"))["steps"]
+
+
+def filled(value: object, key: str = "") -> object:
+    """An expectation with a number in the place of each `*` that stands for seconds."""
+    if isinstance(value, dict):
+        return {name: filled(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner) for inner in value]
+    return 1.5 if value == "*" and key.endswith("_s") else value
+
+
+def test_every_response_in_the_golden_transcripts_fits_the_schema() -> None:
+    responses = [filled(step["expect"]) for step in steps_of_transcripts() if "expect" in step]
+    assert {response["status"] for response in responses if isinstance(response, dict)} == {
+        "IN_PROGRESS",
+        "COMPLETED",
+        "FAILED",
+    }
+    for response in responses:
+        RESPONSE.validate(response)
+        assert isinstance(response, dict)
+        assert sorted(unknown_fields(response)) == []
+
+
+def test_every_command_in_the_golden_transcripts_is_taken_where_it_fits_the_schema() -> None:
+    sent = [
+        step["send"]["json"] for step in steps_of_transcripts() if "json" in step.get("send", {})
+    ]
+    assert {decides_the_schema(command) for command in sent} == {True, False}
+
+
+def decides_the_schema(command: object) -> bool:
+    fits = COMMAND.is_valid(command)
+    assert fits == isinstance(decode(json.dumps(command)), Request), command
+    return fits

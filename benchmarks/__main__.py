@@ -43,10 +43,12 @@ def main() -> int:
         stage = Stage(python, Path(home), local_image(ROOT), effort)
         groups = asyncio.run(_run(names, stage))
     if not options.names:
-        command = f"make bench    # or: python -m benchmarks; {', '.join(BENCHMARKS)} run alone"
-        RESULTS.write_text(
-            document(groups, machine=description(), command=command), encoding="utf-8"
-        )
+        commands = [
+            "make bench",
+            f"python -m benchmarks NAME...    # some of {', '.join(BENCHMARKS)}",
+        ]
+        text = document(groups, machine=description(), commands=commands)
+        RESULTS.write_text(text, encoding="utf-8")
         print(f"\nwritten to {RESULTS.relative_to(ROOT)}")
     return 0
 

@@ -25,14 +25,16 @@ class Group:
     figures: Sequence[Figure]
 
 
-def document(groups: Sequence[Group], *, machine: Mapping[str, str], command: str) -> str:
+def document(
+    groups: Sequence[Group], *, machine: Mapping[str, str], commands: Sequence[str]
+) -> str:
     """The whole of RESULTS.md."""
     lines = [
         "# Benchmark results",
         "",
         "Written by the benchmarks; do not edit. To measure again, on a machine with Docker Engine:",
         "",
-        f"    {command}",
+        *(f"    {command}" for command in commands),
         "",
         PREAMBLE,
         "",

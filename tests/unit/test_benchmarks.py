@@ -110,8 +110,10 @@ def test_what_a_note_holds_does_not_break_the_table() -> None:
 
 def test_the_document_says_on_what_and_how_it_was_measured() -> None:
     figure = Figure("start", Sample((0.2,)), Unit.SECONDS)
-    text = document([Group("Start", [figure])], machine={"Python": "3.11.2"}, command="make bench")
-    assert "\n    make bench\n" in text
+    text = document(
+        [Group("Start", [figure])], machine={"Python": "3.11.2"}, commands=["make bench", "make it"]
+    )
+    assert "\n    make bench\n    make it\n" in text
     assert "\n- Python: 3.11.2\n" in text
     assert "\n## Start\n\n| figure |" in text
 
@@ -127,13 +129,14 @@ def test_a_burst_counts_what_was_answered_and_what_was_busy() -> None:
     assert (burst.completed, burst.busy, burst.seconds) == (1, 1, 0.5)
 
 
-@pytest.mark.parametrize("lost", [0, 1])
-def test_a_burst_with_an_answer_missing_is_no_measurement(lost: int) -> None:
-    responses = [{"job_id": "a", "status": "IN_PROGRESS"}, {"job_id": "a", "status": "COMPLETED"}]
-    # The other one twice, as a peer that mixes up its answers would do.
-    responses[lost] = responses[1 - lost]
+@pytest.mark.parametrize(("acknowledged", "ended"), [("aa", "ab"), ("ab", "aa"), ("ba", "bac")])
+def test_a_burst_with_answers_mixed_up_is_no_measurement(acknowledged: str, ended: str) -> None:
+    responses = [
+        *({"job_id": job_id, "status": "IN_PROGRESS"} for job_id in acknowledged),
+        *({"job_id": job_id, "status": "COMPLETED"} for job_id in ended),
+    ]
     with pytest.raises(BenchmarkFailed, match="acknowledged once"):
-        judge_burst(["a"], responses, 1.0)
+        judge_burst("ab", responses, 1.0)
 
 
 @pytest.mark.parametrize("large", [many_services("any:1"), inline_content("any:1")])
@@ -146,13 +149,17 @@ def test_a_large_compose_file_is_the_largest_that_the_agent_takes(large: LargeCo
 
 
 def test_the_peak_of_memory_is_that_since_it_was_forgotten() -> None:
-    before = bytearray(64 * MEBIBYTE)
+    before = b"x" * (64 * MEBIBYTE)
     del before
     procfs.forget_peak(os.getpid())
     idle = procfs.resident_bytes(os.getpid())
     assert procfs.peak_bytes(os.getpid()) < idle + 8 * MEBIBYTE
-    block = bytearray(32 * MEBIBYTE)
-    assert len(block) <= procfs.peak_bytes(os.getpid()) - idle < 2 * len(block)
+    size = 32 * MEBIBYTE
+    block = b"x" * size  # Written to: memory that is only asked for is not resident.
+    grown = procfs.peak_bytes(os.getpid()) - idle
+    del block
+    # The kernel keeps its counts in batches, so that a few pages may be missing.
+    assert 0.9 * size <= grown < 2 * size
 
 
 def test_what_is_shared_counts_less_than_what_is_resident() -> None:

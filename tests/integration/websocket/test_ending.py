@@ -127,7 +127,7 @@ async def test_closing_that_is_itself_cancelled_still_releases_the_socket() -> N
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await soon(closing)
-        await soon(server.peers[0].gone.wait())
+        await soon((await soon(server.arrivals.get())).gone.wait())
 
 
 async def test_closing_ends_the_keepalive() -> None:

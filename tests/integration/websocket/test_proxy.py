@@ -215,7 +215,7 @@ async def test_a_proxy_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     async with raw_server(listens) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}")
         failure = await refusal_of(transport_to("ws://cp.example/ws", stage_s=0.1))
-        await soon(proxy.peers[0].gone.wait())
+        await soon((await soon(proxy.arrivals.get())).gone.wait())
 
     assert isinstance(failure, TransportLost)
     assert str(failure) == "ws://cp.example/ws did not finish connecting through the proxy in time"

@@ -196,4 +196,4 @@ async def test_no_refused_connection_stays_open() -> None:
 
     async with raw_server(refuses) as server:
         await refusal_of(transport_to(server.url()))
-        await soon(server.peers[0].gone.wait())
+        await soon((await soon(server.arrivals.get())).gone.wait())

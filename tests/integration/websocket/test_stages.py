@@ -22,6 +22,8 @@ from tests.integration.websocket.peers import (
 )
 
 STAGE_S = 0.15
+ENOUGH_S = 0.6
+"""A deadline within which a server that does answer has answered, on a busy machine too."""
 
 
 @contextlib.contextmanager
@@ -74,7 +76,7 @@ async def test_tls_that_is_never_answered() -> None:
         transport = transport_to(url, tls=ssl.create_default_context(), stage_s=STAGE_S)
         with pytest.raises(TransportLost) as lost:
             await soon(transport.connect())
-        await soon(server.peers[0].gone.wait())
+        await soon((await soon(server.arrivals.get())).gone.wait())
 
     assert str(lost.value) == f"{url} did not finish the TLS handshake in time"
 
@@ -83,7 +85,7 @@ async def test_a_handshake_that_is_never_answered() -> None:
     async with raw_server(listens) as server:
         with pytest.raises(TransportLost) as lost:
             await soon(transport_to(server.url(), stage_s=STAGE_S).connect())
-        await soon(server.peers[0].gone.wait())
+        await soon((await soon(server.arrivals.get())).gone.wait())
 
     assert str(lost.value) == f"{server.url()} did not finish the WebSocket handshake in time"
 
@@ -102,7 +104,7 @@ async def test_a_server_that_drips_its_agreement_byte_by_byte() -> None:
     async with raw_server(drips) as server:
         with pytest.raises(TransportLost, match=r"did not finish the WebSocket handshake in time$"):
             await soon(transport_to(server.url(), stage_s=STAGE_S).connect())
-        await soon(server.peers[0].gone.wait())
+        await soon((await soon(server.arrivals.get())).gone.wait())
 
 
 async def test_a_refusal_counts_from_its_first_line_on_even_if_it_never_ends() -> None:
@@ -113,7 +115,7 @@ async def test_a_refusal_counts_from_its_first_line_on_even_if_it_never_ends() -
 
     async with raw_server(refuses) as server:
         with pytest.raises(TransportRefused, match=r"answered HTTP 401$") as refused:
-            await soon(transport_to(server.url(), stage_s=STAGE_S).connect())
+            await soon(transport_to(server.url(), stage_s=ENOUGH_S).connect())
 
     assert "AGENT_SECRET_TOKEN" in refused.value.advice
 
@@ -125,11 +127,11 @@ async def test_nonsense_is_called_so_even_if_the_connection_stays_open() -> None
 
     async with raw_server(greets) as server:
         with pytest.raises(TransportRefused, match=r"its answer is not HTTP/1\.1$"):
-            await soon(transport_to(server.url(), stage_s=STAGE_S).connect())
+            await soon(transport_to(server.url(), stage_s=ENOUGH_S).connect())
 
 
 async def test_each_stage_has_all_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One clock over all stages would have run out: looking up and answering take 0.6 of it each."""
+    """One clock over all stages would have run out: looking up and answering take most of it each."""
 
     async def getaddrinfo(_host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
         await asyncio.sleep(0.3)

@@ -228,7 +228,7 @@ async def test_what_hangs_behind_the_proxy_is_told_from_the_proxy(
     async with raw_server(listens) as target, raw_server(ConnectProxy(target)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         tls = ssl.create_default_context() if scheme == "wss" else None
-        transport = transport_to(f"{scheme}://cp.example/ws", tls=tls, stage_s=0.2)
+        transport = transport_to(f"{scheme}://cp.example/ws", tls=tls, stage_s=0.6)
         failure = await refusal_of(transport)
 
     stage = "the TLS handshake" if scheme == "wss" else "the WebSocket handshake"

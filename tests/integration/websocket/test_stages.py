@@ -134,17 +134,17 @@ async def test_each_stage_has_all_of_the_time(monkeypatch: pytest.MonkeyPatch) -
     """One clock over all stages would have run out: looking up and answering take most of it each."""
 
     async def getaddrinfo(_host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.4)
         address = ("127.0.0.1", port)
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
 
     async def upgrades_late(peer: RawPeer) -> None:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.4)
         await upgrades(peer)
 
     async with raw_server(upgrades_late) as server:
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-        transport = transport_to(server.url(host="cp.example"), stage_s=0.5)
+        transport = transport_to(server.url(host="cp.example"), stage_s=0.7)
         link = await soon(transport.connect())
         await link.close("the test is over")
 

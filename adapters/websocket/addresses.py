@@ -23,9 +23,7 @@ AddressInfo = tuple[int, int, int, str, Any]
 
 async def connect_to(host: str, port: int) -> socket.socket:
     """A connected socket; raises `OSError` that holds the reason of each address."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    waiting = deque(_interleaved(found))
+    waiting = deque(_interleaved(await _look_up(host, port)))
     attempts: dict[asyncio.Task[None], socket.socket] = {}
     failures: list[OSError] = []
     try:
@@ -53,6 +51,15 @@ async def connect_to(host: str, port: int) -> socket.socket:
             # The socket is closed when the loop watches it no longer.
             attempt.add_done_callback(functools.partial(_close, unused))
             attempt.cancel()
+
+
+async def _look_up(host: str, port: int) -> Iterable[AddressInfo]:
+    try:
+        # What is an address already needs no name server, and no thread to wait for one.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        loop = asyncio.get_running_loop()
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 def _begin(

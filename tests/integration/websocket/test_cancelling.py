@@ -76,14 +76,7 @@ class Moments:
 
 
 @pytest.fixture
-async def moments(monkeypatch: pytest.MonkeyPatch) -> Moments:
-    """Names are looked up at once, and in no thread, which would count as news."""
-
-    async def getaddrinfo(_host: str, port: int, **_: object) -> list[AddressInfo]:
-        address = ("127.0.0.1", port)
-        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+async def moments() -> Moments:
     return Moments()
 
 

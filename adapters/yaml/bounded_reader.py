@@ -2,12 +2,15 @@
 
 A compose file is a stranger's input, and 287 bytes of aliases have driven Compose to gigabytes. So
 the parser's events are counted while they come: nothing is built that was not allowed for, an alias
-costs what it would expand to, and no tag is ever acted on.
+costs what it would expand to, and no tag is ever acted on. Only an outline is built, because only
+an outline is asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import codecs
+from collections import ChainMap
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from domain.errors import InvalidInput
 from domain.project import ComposeFile
 
 FIELD: Final = "compose_file_base64"
+_MERGE_KEY: Final = "<<"
+_DECODED_AT_ONCE: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,10 @@ class YamlBounds:
     """Bounds on one document. A node is a mapping, a sequence or a scalar."""
 
     depth: int = 64
-    nodes: int = 50_000
+    nodes: int = 100_000
     expanded_nodes: int = 200_000
+    kept_levels: int = 2
+    """How far down a document, and what an alias may put in its place, is held in memory."""
 
 
 class BoundedYamlReader:
@@ -46,12 +53,7 @@ class BoundedYamlReader:
 
 def parse_bounded(content: bytes, bounds: YamlBounds) -> object:
     """The document; raises `InvalidInput`, whose text never quotes the content."""
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise InvalidInput(
-            FIELD, f"the compose file is not UTF-8 text: byte {exc.start} is not valid"
-        ) from None
+    _check_encoding(content)
     try:
         return _Builder(bounds).build(yaml.parse(content, Loader=yaml.CSafeLoader))
     except yaml.MarkedYAMLError as exc:
@@ -66,15 +68,43 @@ def parse_bounded(content: bytes, bounds: YamlBounds) -> object:
         ) from None
 
 
+def _check_encoding(content: bytes) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(content), _DECODED_AT_ONCE):
+        piece = content[start : start + _DECODED_AT_ONCE]
+        waiting = len(decoder.getstate()[0])
+        try:
+            decoder.decode(piece, final=start + len(piece) == len(content))
+        except UnicodeDecodeError as exc:
+            place = start - waiting + exc.start
+            raise InvalidInput(
+                FIELD, f"the compose file is not UTF-8 text: byte {place} is not valid"
+            ) from None
+
+
 @dataclass(slots=True)
 class _Collection:
-    """A mapping or sequence that is being filled."""
+    """A mapping or sequence that is being read."""
 
     value: dict[str, object] | list[object]
     anchor: str | None
+    kept_levels: int
+    """0 where it is only judged: its entries are counted and let go."""
     expanded: int = 1
     key: str | None = None
     has_key: bool = False
+    in_merge: bool = False
+
+    @property
+    def at_merge_key(self) -> bool:
+        return self.has_key and self.key == _MERGE_KEY
+
+    @property
+    def levels_below(self) -> int:
+        """What an entry keeps: what a merge key names stands where the mapping itself does."""
+        if self.in_merge or self.at_merge_key:
+            return self.kept_levels
+        return max(self.kept_levels - 1, 0)
 
 
 class _Builder:
@@ -109,11 +139,17 @@ class _Builder:
             raise InvalidInput(
                 FIELD, f"the compose file is nested deeper than {self._bounds.depth} levels"
             )
-        self._stack.append(_Collection(value, anchor))
+        levels, in_merge = self._bounds.kept_levels, False
+        if self._stack:
+            parent = self._stack[-1]
+            in_merge = parent.at_merge_key and isinstance(value, list)
+            if anchor is None:  # An alias may put what is anchored at the top.
+                levels = parent.levels_below
+        self._stack.append(_Collection(value, anchor, levels, in_merge=in_merge))
 
     def _close(self) -> None:
         collection = self._stack.pop()
-        self._finish(collection.value, collection.anchor, collection.expanded)
+        self._finish(_merged(collection.value), collection.anchor, collection.expanded)
 
     def _alias(self, anchor: str | None) -> None:
         self._count()
@@ -143,6 +179,8 @@ class _Builder:
                 "the compose file's YAML aliases expand to more than "
                 f"{self._bounds.expanded_nodes} nodes",
             )
+        if parent.kept_levels == 0:
+            return
         if isinstance(parent.value, list):
             parent.value.append(value)
         elif not parent.has_key:
@@ -152,3 +190,15 @@ class _Builder:
         else:
             parent.value[parent.key or ""] = value
             parent.has_key = False
+
+
+def _merged(value: dict[str, object] | list[object]) -> dict[str, object] | list[object]:
+    """A mapping with what its merge key names, https://yaml.org/type/merge.html, in its place."""
+    if not isinstance(value, dict) or _MERGE_KEY not in value:
+        return value
+    named = value[_MERGE_KEY]
+    mappings = named if isinstance(named, list) else [named]
+    if not all(isinstance(mapping, dict) for mapping in mappings):
+        return value  # Compose refuses it, and says why better.
+    own = {key: entry for key, entry in value.items() if key != _MERGE_KEY}
+    return dict(ChainMap(own, *mappings))

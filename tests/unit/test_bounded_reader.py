@@ -20,6 +20,8 @@ from domain.project import ComposeFile
 from tests.builders import compose_content
 
 BOUNDS = YamlBounds()
+WHOLE = YamlBounds(kept_levels=64)
+"""Shows how everything is read, where the agent looks at an outline."""
 SECRET = "hunter2"
 
 LAUGHS = "a: &a0 [lol]\n" + "".join(
@@ -33,7 +35,7 @@ SMALL_BOMB = "&a [x,x,x,x,x,x,x,x,x]".join(["x:\n- ", "\n"]) + "".join(
 )
 
 
-def parse(text: str | bytes, bounds: YamlBounds = BOUNDS) -> object:
+def parse(text: str | bytes, bounds: YamlBounds = WHOLE) -> object:
     return parse_bounded(text.encode() if isinstance(text, str) else text, bounds)
 
 
@@ -71,8 +73,56 @@ def test_anchors_aliases_and_merge_keys_are_accepted() -> None:
         "x: &base {image: nginx}\nservices:\n  web: {<<: *base, tty: true}\n  b: *base"
     ) == {
         "x": base,
-        "services": {"web": {"<<": base, "tty": "true"}, "b": base},
+        "services": {"web": {"image": "nginx", "tty": "true"}, "b": base},
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{<<: {a: x}, b: y}", {"a": "x", "b": "y"}),
+        ("{a: own, <<: {a: merged}}", {"a": "own"}),
+        ("{<<: {a: merged}, a: own}", {"a": "own"}),
+        ("{<<: [{a: first}, {a: second, b: second}]}", {"a": "first", "b": "second"}),
+        ("{<<: {<<: {a: x}}}", {"a": "x"}),
+        ("{<<: []}", {}),
+        ("{<<: x}", {"<<": "x"}),
+        ("{<<: [{a: x}, y]}", {"<<": [{"a": "x"}, "y"]}),
+    ],
+)
+def test_a_merge_key_gives_way_to_what_stands_beside_it(text: str, found: object) -> None:
+    assert parse(text) == found
+
+
+def test_an_outline_shows_two_levels_and_nothing_below() -> None:
+    assert parse("a: {b: {c: {d: x}}, e: [f], g: h}\ni: [[j], k]\nl: m", BOUNDS) == {
+        "a": {"b": {}, "e": [], "g": "h"},
+        "i": [[], "k"],
+        "l": "m",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: {y: {z: &deep {web: {image: nginx}}}}\nservices: *deep",
+        "x: {y: &deep {z: {services: {web: {image: nginx}}}}}\n<<: {<<: *deep}\nservices: {web: {}}",
+        "x: {y: {z: &deep {services: {web: {image: nginx}}}}}\n<<: *deep",
+        "<<: {<<: [{<<: {services: {web: {image: nginx}}}}]}",
+    ],
+)
+def test_an_alias_brings_its_outline_to_where_it_stands(text: str) -> None:
+    document = parse(text, BOUNDS)
+    assert isinstance(document, dict)
+    assert "web" in document["services"]
+
+
+def test_what_an_outline_leaves_out_is_counted_all_the_same() -> None:
+    text = "a: {b: {c: [" + "x, " * 20 + "]}}"
+    assert "more than 20 YAML nodes" in refusal(text, YamlBounds(nodes=20))
+    bomb = "a: {b: {c: &c [" + "x, " * 20 + "], d: *c}}"
+    assert "expand to more than 40 nodes" in refusal(bomb, YamlBounds(expanded_nodes=40))
+    assert "deeper than 3 levels" in refusal(text, YamlBounds(depth=3))
 
 
 def test_an_anchor_on_a_scalar_and_one_that_is_given_again() -> None:
@@ -145,10 +195,10 @@ def test_nesting_of_64_levels_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["- x\n" * 50_000, "[" + "x," * 50_000 + "]", "[{}," * 1 + "{}," * 50_000]
+    "text", ["- x\n" * 100_000, "[" + "x," * 100_000 + "]", "[{}," * 1 + "{}," * 100_000]
 )
 def test_more_nodes_than_any_project_has_are_refused(text: str) -> None:
-    assert refusal(text) == "the compose file holds more than 50000 YAML nodes"
+    assert refusal(text) == "the compose file holds more than 100000 YAML nodes"
 
 
 def test_each_mapping_sequence_scalar_and_alias_is_one_node() -> None:
@@ -191,7 +241,17 @@ def test_a_character_that_yaml_forbids_is_refused(character: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "byte"),
-    [(b"a: \xff", 3), (b"\xff\xfea\x00", 0), (b"a: \xe9\n", 3), (b"\xed\xa0\x80", 0)],
+    [
+        (b"a: \xff", 3),
+        (b"\xff\xfea\x00", 0),
+        (b"a: \xe9\n", 3),
+        (b"\xed\xa0\x80", 0),
+        (b"a: \xe2\x82", 3),
+        (b"a" * 65535 + b"\xe2\x82\xac\xff", 65538),
+        (b"a" * 65535 + b"\xe2\x82\xac" + b"a" * 70000 + b"\xff", 135538),
+        (b"a" * 65535 + b"\xe2a", 65535),
+        (b"a" * 65534 + b"\xe2\x82", 65534),
+    ],
 )
 def test_what_is_not_utf_8_is_refused_and_the_place_is_said(content: bytes, byte: int) -> None:
     assert refusal(content) == f"the compose file is not UTF-8 text: byte {byte} is not valid"
@@ -270,7 +330,7 @@ async def test_the_reader_reads_in_a_thread_and_refuses_as_the_parser_does(
 ) -> None:
     reader: ComposeReader = BoundedYamlReader(executor)
     assert await reader.read(ComposeFile(b"services: {web: {image: x}}")) == {
-        "services": {"web": {"image": "x"}}
+        "services": {"web": {}}
     }
     with pytest.raises(InvalidInput, match="not valid YAML"):
         await reader.read(ComposeFile(b"a: ["))

@@ -1,7 +1,7 @@
 """Asks Docker Engine over its socket. GET is the only method that this module can say.
 
-API: https://docs.docker.com/reference/api/engine/. `/version` needs no negotiation: it is served
-without a version in the path by every engine.
+API: https://docs.docker.com/reference/api/engine/. `/_ping` and `/version` need no negotiation:
+every engine serves them without a version in the path.
 """
 
 from __future__ import annotations
@@ -10,16 +10,12 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
-
-import h11
 
 from application.ports.engine import EngineInfo
 from domain.errors import RuntimeUnavailable
 
-MAX_BODY_BYTES: Final = 1024 * 1024
 ANSWER_S: Final = 5.0
 
 
@@ -30,6 +26,11 @@ class SocketEngine:
         self._docker_host = docker_host
         self._answer_s = answer_s
 
+    async def ping(self) -> None:
+        """See `Engine`."""
+        if await self._get("/_ping") != b"OK":
+            raise self._no_engine()
+
     async def info(self) -> EngineInfo:
         """See `Engine`."""
         body = await self._get("/version")
@@ -37,14 +38,20 @@ class SocketEngine:
             found = json.loads(body)
             return EngineInfo(version=str(found["Version"]), api_version=str(found["ApiVersion"]))
         except (ValueError, KeyError, TypeError):
-            raise RuntimeUnavailable(
-                f"what answers at {self._docker_host} is not Docker Engine; check AGENT_DOCKER_HOST"
-            ) from None
+            raise self._no_engine() from None
+
+    def _no_engine(self) -> RuntimeUnavailable:
+        return RuntimeUnavailable(
+            f"what answers at {self._docker_host} is not Docker Engine; check AGENT_DOCKER_HOST"
+        )
 
     async def _get(self, path: str) -> bytes:
+        # Imported when it is first needed: an agent that waits for work does without h11's memory.
+        from adapters.engine.exchange import get  # noqa: PLC0415
+
         with self._translated():
             async with asyncio.timeout(self._answer_s), self._connected() as (reader, writer):
-                return await _exchange(reader, writer, path)
+                return await get(reader, writer, path)
 
     @contextlib.asynccontextmanager
     async def _connected(
@@ -80,31 +87,8 @@ class SocketEngine:
                 f"{where}: there is no such socket; install and start Docker Engine "
                 "(systemctl start docker), or set AGENT_DOCKER_HOST"
             ) from exc
-        except (OSError, h11.RemoteProtocolError) as exc:
+        except OSError as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             raise RuntimeUnavailable(
                 f"{where}: {reason}; start Docker Engine (systemctl start docker)"
             ) from exc
-
-
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> bytes:
-    connection = h11.Connection(h11.CLIENT)
-    request = h11.Request(
-        method="GET", target=path, headers=[("Host", "docker"), ("Connection", "close")]
-    )
-    writer.write(connection.send(request) or b"")
-    writer.write(connection.send(h11.EndOfMessage()) or b"")
-    await writer.drain()
-    body = bytearray()
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(65536))
-        elif isinstance(event, h11.Response) and event.status_code != HTTPStatus.OK:
-            raise h11.RemoteProtocolError(f"it answered HTTP {event.status_code}")
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > MAX_BODY_BYTES:
-                raise h11.RemoteProtocolError("its answer is too long")
-        elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-            return bytes(body)

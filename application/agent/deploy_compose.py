@@ -41,7 +41,7 @@ class DeployComposeHandler:
         check_compose_document(await self._reader.read(command.file))
         # Asked before anything is written: a file that an absent engine could not run must not
         # become the current one.
-        await self._engine.info()
+        await self._engine.ping()
         published = await self._publish(command.project, command.file)
         return published if isinstance(published, Failed) else await self._apply(published)
 

@@ -17,6 +17,10 @@ class EngineInfo:
 class Engine(Protocol):
     """The engine that Compose will talk to, asked directly."""
 
+    async def ping(self) -> None:
+        """Come back when it answers, now. Raises as `info` does, and costs the engine less."""
+        ...
+
     async def info(self) -> EngineInfo:
         """Ask now. Raises `RuntimeUnavailable` that says what is wrong and what to do about it."""
         ...

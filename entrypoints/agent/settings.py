@@ -5,7 +5,6 @@ What is wrong is collected and reported all at once, in words that name the vari
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -170,6 +169,8 @@ def unknown_variables() -> list[str]:
     sentences = []
     for name in sorted(set(os.environ) - known):
         if name.startswith("AGENT_"):
+            import difflib  # noqa: PLC0415 - What is seldom needed need not stay in memory.
+
             near = difflib.get_close_matches(name, known, n=1)
             sentences.append(
                 f"{name} is no setting of this agent"

@@ -34,15 +34,19 @@ class EngineContract:
         assert re.match(r"\d+\.\d+", info.version)
         assert re.fullmatch(r"\d+\.\d+", info.api_version)
 
+    async def test_it_answers_a_ping(self, engine: Engine) -> None:
+        await engine.ping()
+
     async def test_it_says_the_same_to_all_who_ask_at_once(self, engine: Engine) -> None:
         answers = await asyncio.gather(*(engine.info() for _ in range(10)))
         assert len(set(answers)) == 1
 
+    @pytest.mark.parametrize("question", ["ping", "info"])
     async def test_one_that_is_not_there_is_unavailable_and_advice_is_given(
-        self, absent_engine: Engine
+        self, absent_engine: Engine, question: str
     ) -> None:
         with pytest.raises(RuntimeUnavailable, match=r"Docker Engine does not answer at .*; .+"):
-            await absent_engine.info()
+            await getattr(absent_engine, question)()
 
     async def test_one_that_is_not_there_may_be_asked_again(self, absent_engine: Engine) -> None:
         for _ in range(2):

@@ -24,10 +24,14 @@ class FakeEngine:
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def info(self) -> EngineInfo:
+    async def ping(self) -> None:
         """See `Engine`."""
         self.asked += 1
         await self.answers.wait()
         if self.is_down:
             raise RuntimeUnavailable(DOWN)
+
+    async def info(self) -> EngineInfo:
+        """See `Engine`."""
+        await self.ping()
         return EngineInfo(version=self.version, api_version=self.api_version)

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from adapters.engine.client import MAX_BODY_BYTES, SocketEngine
+from adapters.engine.client import SocketEngine
+from adapters.engine.exchange import MAX_BODY_BYTES
 from application.ports.engine import Engine, EngineInfo
 from domain.errors import RuntimeUnavailable
 from tests.contracts.engine import EngineContract
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 VERSION = b'{"Version": "29.1.0", "ApiVersion": "1.52", "Os": "linux"}'
+ANSWERS = {b"/_ping": b"OK", b"/version": VERSION}
 
 
 @contextlib.asynccontextmanager
@@ -49,6 +51,17 @@ def ok(body: bytes) -> bytes:
 async def test_the_engine_says_its_versions(tmp_path: Path) -> None:
     async with engine_socket(tmp_path / "s", answering(ok(VERSION))) as engine:
         assert await engine.info() == EngineInfo(version="29.1.0", api_version="1.52")
+
+
+async def test_a_ping_is_answered(tmp_path: Path) -> None:
+    async with engine_socket(tmp_path / "s", answering(ok(b"OK"))) as engine:
+        await engine.ping()
+
+
+async def test_a_ping_that_something_else_answers(tmp_path: Path) -> None:
+    async with engine_socket(tmp_path / "s", answering(ok(b"hello"))) as engine:
+        with pytest.raises(RuntimeUnavailable, match="is not Docker Engine"):
+            await engine.ping()
 
 
 async def test_a_chunked_answer_is_read(tmp_path: Path) -> None:
@@ -165,8 +178,15 @@ def another_user() -> Iterator[None]:
 class TestSocketEngine(EngineContract):
     @pytest.fixture
     async def engine(self, tmp_path: Path) -> AsyncIterator[Engine]:
-        async with engine_socket(tmp_path / "answers", answering(ok(VERSION))) as engine:
-            yield engine
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await reader.readuntil(b"\r\n\r\n")
+            writer.write(ok(ANSWERS[request.split()[1]]))
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "answers")
+        async with server:
+            yield SocketEngine(f"unix://{tmp_path}/answers")
 
     @pytest.fixture
     def absent_engine(self, tmp_path: Path) -> Engine:

@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as exc:
         for problem in exc.problems:
             print(f"instadeploy-agent: {problem}", file=sys.stderr)
+        _warn(unknown_variables())
         return EXIT_CONFIG
-    for warning in _warnings(settings):
-        print(f"instadeploy-agent: warning: {warning}", file=sys.stderr)
+    _warn(_warnings(settings))
     if options.check:
         print(f"The configuration is valid. {_summary(settings)}")
         return EXIT_OK
@@ -84,6 +84,11 @@ def _warnings(settings: AgentSettings) -> list[str]:
     if settings.transport == "websocket" and (settings.server_url or "").startswith("ws:"):
         warnings.append("SERVER_URL: ws:// sends the token unencrypted; use wss:// but for tests")
     return warnings
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"instadeploy-agent: warning: {warning}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_ENV_FILE: Final = ".env"
+ENV_FILE_ENCODING: Final = "utf-8"
 
 
 class SettingsError(Exception):
@@ -139,7 +141,7 @@ _SERVER_MISSING: Final = (
 def load_settings() -> AgentSettings:
     """Read the configuration; raises `SettingsError` with everything that is wrong with it."""
     env_file, problems = _env_file()
-    sources: dict[str, Any] = {"_env_file": env_file, "_env_file_encoding": "utf-8"}
+    sources: dict[str, Any] = {"_env_file": env_file, "_env_file_encoding": ENV_FILE_ENCODING}
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and Path(credentials).is_dir():
         sources["_secrets_dir"] = credentials
@@ -167,16 +169,26 @@ def unknown_variables() -> list[str]:
     """A sentence for each AGENT_ variable that means nothing, most likely a slip of the pen."""
     known = {variable_of(name) for name in AgentSettings.model_fields} | {"AGENT_ENV_FILE"}
     sentences = []
-    for name in sorted(set(os.environ) - known):
-        if name.startswith("AGENT_"):
+    for name in sorted({*os.environ, *_names_in_env_file()}):
+        if name.upper().startswith("AGENT_") and name.upper() not in known:
             import difflib  # noqa: PLC0415 - What is seldom needed need not stay in memory.
 
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name.upper(), known, n=1)
             sentences.append(
                 f"{name} is no setting of this agent"
                 + (f"; did you mean {near[0]}?" if near else "")
             )
     return sentences
+
+
+def _names_in_env_file() -> set[str]:
+    env_file, _ = _env_file()
+    if env_file is None:
+        return set()
+    try:
+        return set(dotenv_values(env_file, encoding=ENV_FILE_ENCODING))
+    except (OSError, UnicodeDecodeError):
+        return set()  # `load_settings` says so.
 
 
 def variable_of(field: str) -> str:
@@ -225,5 +237,19 @@ def _token_in(path: Path) -> SecretStr:
 
 def _in_words(error: Any) -> str:
     field = str(error["loc"][0]) if error["loc"] else ""
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{variable_of(field)}: {message[0].lower()}{message[1:]}"
+    rule = _RULES.get(error["type"]) or (
+        str(error["msg"])
+        .removeprefix("Value error, ")
+        .replace("Input should be", "must be")
+        .replace("greater than or equal to", "at least")
+        .replace("less than or equal to", "at most")
+    )
+    return f"{variable_of(field)}: {rule}"
+
+
+_RULES: Final = {
+    "bool_parsing": "must be 1 or 0, on or off, true or false",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+}

@@ -79,6 +79,19 @@ def test_slips_of_the_pen_and_unencrypted_links_are_warned_of(
     )
 
 
+def test_a_slip_of_the_pen_is_told_beside_what_is_missing_because_of_it(
+    bare_environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare_environment.setenv("SERVER_URL", "wss://cp.example/ws")
+    bare_environment.setenv("AGENT_TOKN", TOKEN)
+    assert main(["--check"]) == 78
+    missing, slip = capsys.readouterr().err.splitlines()
+    assert missing.startswith("instadeploy-agent: AGENT_SECRET_TOKEN: is missing")
+    assert slip == (
+        "instadeploy-agent: warning: AGENT_TOKN is no setting of this agent; did you mean AGENT_TOKEN?"
+    )
+
+
 def test_the_debug_transport_says_where_it_would_listen(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

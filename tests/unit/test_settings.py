@@ -107,28 +107,28 @@ WRONG = [
     ("AGENT_SECRET_TOKEN", f"{TOKEN}é", "must be printable ASCII without spaces"),
     ("AGENT_SECRET_TOKEN_FILE", "/nowhere/token", "names a file that does not exist"),
     ("AGENT_CA_FILE", "/nowhere/ca.pem", "names a file that does not exist"),
-    ("AGENT_PRIVATE_PROJECTS", "perhaps", "input should be a valid boolean"),
-    ("AGENT_TRANSPORT", "carrier-pigeon", "input should be 'websocket' or 'http'"),
-    ("AGENT_HTTP_PORT", "65536", "input should be less than or equal to 65535"),
-    ("AGENT_HTTP_PORT", "-1", "input should be greater than or equal to 0"),
-    ("AGENT_HTTP_PORT", "many", "input should be a valid integer"),
+    ("AGENT_PRIVATE_PROJECTS", "perhaps", "must be 1 or 0"),
+    ("AGENT_TRANSPORT", "carrier-pigeon", "must be 'websocket' or 'http'"),
+    ("AGENT_HTTP_PORT", "65536", "must be at most 65535"),
+    ("AGENT_HTTP_PORT", "-1", "must be at least 0"),
+    ("AGENT_HTTP_PORT", "many", "must be a whole number"),
     ("AGENT_DOCKER_HOST", "/var/run/docker.sock", "must look like unix:///var/run/docker.sock"),
     ("AGENT_DOCKER_HOST", "unix://var/run/docker.sock", "must look like unix:///var/run/docker"),
     ("AGENT_DOCKER_HOST", "ssh://host", "must look like unix:///var/run/docker.sock"),
-    ("AGENT_LOG_LEVEL", "loud", "input should be 'debug', 'info', 'warning' or 'error'"),
-    ("AGENT_LOG_FORMAT", "xml", "input should be 'text' or 'json'"),
-    ("AGENT_CONNECT_TIMEOUT", "0", "input should be greater than 0"),
-    ("AGENT_PING_INTERVAL", "-1", "input should be greater than 0"),
-    ("AGENT_PONG_TIMEOUT", "soon", "input should be a valid number"),
-    ("AGENT_RECONNECT_JITTER", "2", "input should be a valid boolean"),
-    ("AGENT_CHECK_TIMEOUT", "inf", "input should be"),
-    ("AGENT_DEPLOY_TIMEOUT", "nan", "input should be"),
-    ("AGENT_STOP_TIMEOUT", "604801", "input should be less than or equal to 604800"),
-    ("AGENT_STATUS_TIMEOUT", "", "input should be a valid number"),
-    ("AGENT_HEALTH_TIMEOUT", "0", "input should be greater than 0"),
-    ("AGENT_SHUTDOWN_TIMEOUT", "0", "input should be greater than 0"),
-    ("AGENT_MAX_QUEUED", "0", "input should be greater than or equal to 1"),
-    ("AGENT_MAX_PARALLEL", "1.5", "input should be a valid integer"),
+    ("AGENT_LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error'"),
+    ("AGENT_LOG_FORMAT", "xml", "must be 'text' or 'json'"),
+    ("AGENT_CONNECT_TIMEOUT", "0", "must be greater than 0"),
+    ("AGENT_PING_INTERVAL", "-1", "must be greater than 0"),
+    ("AGENT_PONG_TIMEOUT", "soon", "must be a number"),
+    ("AGENT_RECONNECT_JITTER", "2", "must be 1 or 0"),
+    ("AGENT_CHECK_TIMEOUT", "inf", "must be"),
+    ("AGENT_DEPLOY_TIMEOUT", "nan", "must be"),
+    ("AGENT_STOP_TIMEOUT", "604801", "must be at most 604800"),
+    ("AGENT_STATUS_TIMEOUT", "", "must be a number"),
+    ("AGENT_HEALTH_TIMEOUT", "0", "must be greater than 0"),
+    ("AGENT_SHUTDOWN_TIMEOUT", "0", "must be greater than 0"),
+    ("AGENT_MAX_QUEUED", "0", "must be at least 1"),
+    ("AGENT_MAX_PARALLEL", "1.5", "must be a whole number"),
 ]
 
 
@@ -216,3 +216,18 @@ def test_a_slip_of_the_pen_is_pointed_out(around: Surroundings) -> None:
         "AGENT_SECRET_TOKN is no setting of this agent; did you mean AGENT_SECRET_TOKEN?",
         "AGENT_XYZZY is no setting of this agent",
     ]
+
+
+def test_a_slip_of_the_pen_in_the_env_file_is_pointed_out_too(around: Surroundings) -> None:
+    around.set(**ENOUGH)
+    around.write(".env", "AGENT_LOG_LEVL=debug\nagent_tokn=x\nAGENT_LOG_FORMAT=json\nOTHER=1\n")
+    assert unknown_variables() == [
+        "AGENT_LOG_LEVL is no setting of this agent; did you mean AGENT_LOG_LEVEL?",
+        "agent_tokn is no setting of this agent; did you mean AGENT_TOKEN?",
+    ]
+
+
+def test_an_env_file_that_cannot_be_read_holds_no_slips(around: Surroundings) -> None:
+    around.set(**ENOUGH)
+    (around.directory / ".env").write_bytes(b"AGENT_LOG_LEVL=\xff")
+    assert unknown_variables() == []

@@ -64,9 +64,9 @@ class CheckHealthHandler:
         facts = self._host.facts()
         logs = ["Agent is healthy and operational"]
         if not engine["reachable"]:
-            logs.append(f"Docker Engine: {engine['detail']}")
+            logs.append(str(engine["detail"]))
         if not compose["available"]:
-            logs.append(f"Docker Compose: {compose['detail']}")
+            logs.append(str(compose["detail"]))
         return Completed(
             "\n".join(logs),
             {

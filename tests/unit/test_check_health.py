@@ -58,7 +58,7 @@ async def test_an_engine_that_is_down_is_said_in_the_second_line_and_in_data(
 ) -> None:
     host.engine.is_down = True
     outcome = await ask(host)
-    assert outcome.logs == f"{HEALTHY}\nDocker Engine: {DOWN}"
+    assert outcome.logs == f"{HEALTHY}\n{DOWN}"
     assert outcome.data["engine"] == {"reachable": False, "detail": DOWN, "checked_at": at(0)}
 
 
@@ -67,7 +67,7 @@ async def test_compose_that_is_missing_is_said_in_the_second_line_and_in_data(
 ) -> None:
     host.runtime.unavailable = RuntimeUnavailable("install Docker Compose")
     outcome = await ask(host)
-    assert outcome.logs == f"{HEALTHY}\nDocker Compose: install Docker Compose"
+    assert outcome.logs == f"{HEALTHY}\ninstall Docker Compose"
     assert outcome.data["compose"] == {
         "available": False,
         "detail": "install Docker Compose",
@@ -80,8 +80,8 @@ async def test_both_may_be_missing(host: FakeDeployment) -> None:
     host.runtime.unavailable = RuntimeUnavailable("install Docker Compose")
     assert (await ask(host)).logs.splitlines() == [
         HEALTHY,
-        f"Docker Engine: {DOWN}",
-        "Docker Compose: install Docker Compose",
+        DOWN,
+        "install Docker Compose",
     ]
 
 
@@ -96,8 +96,8 @@ async def test_an_engine_and_a_compose_that_hang_are_given_up_after_the_deadline
     await host.clock.advance(0.1)
     assert (await asking).logs.splitlines() == [
         HEALTHY,
-        "Docker Engine: asking Docker Engine took longer than 5 s and was ended",
-        "Docker Compose: asking Docker Compose for its version took longer than 5 s and was ended",
+        "asking Docker Engine took longer than 5 s and was ended",
+        "asking Docker Compose for its version took longer than 5 s and was ended",
     ]
 
 

@@ -148,7 +148,7 @@ async def test_an_engine_that_goes_down_and_comes_back(
     assert health["status"] == "COMPLETED"
     first, second = health["logs"].splitlines()
     assert first == "Agent is healthy and operational"
-    assert second.startswith("Docker Engine: Docker Engine does not answer at ")
+    assert second.startswith("Docker Engine does not answer at ")
     assert health["data"]["engine"]["reachable"] is False
     assert health["data"]["compose"]["available"] is True
 
@@ -208,7 +208,7 @@ async def test_no_docker_program(tmp_path: Path, control_plane: ControlPlane) ->
     path = programs(tmp_path / "bin")
     error, health = await ask_with(tmp_path, control_plane, {"PATH": path})
     assert error == "there is no program 'docker' on this host's PATH; install Docker"
-    assert health.endswith(f"\nDocker Compose: {error}")
+    assert health.endswith(f"\n{error}")
 
 
 async def test_no_compose_plugin(tmp_path: Path, control_plane: ControlPlane) -> None:

@@ -12,6 +12,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from domain.errors import Conflict, InvalidInput, NotFound
@@ -92,6 +93,15 @@ def require_compose_file(projects_fd: int, name: ProjectName) -> None:
                 raise unknown
     except FileNotFoundError:
         raise unknown from None
+
+
+def make_projects_directory(path: Path) -> None:
+    """Create it, whatever the umask, with all above it; one that is there keeps its mode."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return
+    path.chmod(PUBLIC.directory)
 
 
 def make_directory(parent_fd: int, name: str, mode: int) -> bool:

@@ -112,7 +112,7 @@ class _Staging:
     def write(self, content: bytes) -> None:
         directory = self._projects_dir / self._name.value
         with _translated(self._projects_dir):
-            Path(self._projects_dir).mkdir(on_disk.PUBLIC.directory, parents=True, exist_ok=True)
+            on_disk.make_projects_directory(Path(self._projects_dir))
             self._projects_fd = self._open(str(self._projects_dir), None)
             on_disk.refuse_namesakes(self._projects_fd, self._name)
             on_disk.refuse_links(self._projects_fd, self._name)

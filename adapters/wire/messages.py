@@ -92,9 +92,12 @@ def _compose_file(payload: Mapping[str, object]) -> ComposeFile:
             f"the compose file is larger than {MAX_COMPOSE_FILE_BYTES} bytes (1 MiB)",
         )
     try:
-        content = base64.b64decode(encoded, validate=True)
+        content: bytes | None = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidInput("compose_file_base64", "is not valid base64") from None
+        content = None
+    # Before Python 3.13, padding without end is decoded too.
+    if content is None or len(encoded) != (len(content) + 2) // 3 * 4:
+        raise InvalidInput("compose_file_base64", "is not valid base64")
     return ComposeFile(content)
 
 

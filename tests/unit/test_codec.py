@@ -112,7 +112,19 @@ def test_a_project_name_that_breaks_a_rule_is_refused(
 
 @pytest.mark.parametrize(
     "encoded",
-    ["%%%", "YQ", "YQ=", "Y=Q=", "YWJj\nZGVm", " YWJj", "YWJjé", "\ud800", "_-8="],
+    [
+        "%%%",
+        "YQ",
+        "YQ=",
+        "Y=Q=",
+        "YWJj=",
+        "YWJj====",
+        "YWJj\nZGVm",
+        " YWJj",
+        "YWJjé",
+        "\ud800",
+        "_-8=",
+    ],
 )
 def test_base64_that_is_none_is_refused(encoded: str) -> None:
     raw = frame("j1", "DEPLOY_COMPOSE", project_name="blog", compose_file_base64=encoded)

@@ -58,7 +58,7 @@ VALUES = [
     ("AGENT_TRANSPORT", "http", "http"),
     ("AGENT_HTTP_PORT", "0", 0),
     ("AGENT_DOCKER_HOST", "tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375"),
-    ("AGENT_DOCKER_CONFIG", "/root/.docker", Path("/root/.docker")),
+    ("AGENT_DOCKER_CONFIG", "/etc/instadeploy/docker", Path("/etc/instadeploy/docker")),
     ("AGENT_LOG_LEVEL", "debug", "debug"),
     ("AGENT_LOG_FORMAT", "json", "json"),
     ("AGENT_CONNECT_TIMEOUT", "2.5", 2.5),

@@ -61,13 +61,21 @@ class TestLocalProjectFiles(ProjectFilesContract):
 async def test_modes_are_exactly_those_promised_under_any_umask(
     files: ProjectFiles, projects: Path, umask: Callable[[int], None], mask: int
 ) -> None:
-    projects.mkdir()
     umask(mask)
     async with files.stage(BLOG, NEW) as staged:
         assert mode(Path(staged.candidate.compose_file)) == "0o644"
         await staged.publish()
+    assert mode(projects) == "0o755"
     assert mode(projects / "blog") == "0o755"
     assert mode(projects / "blog" / COMPOSE_FILE) == "0o644"
+
+
+async def test_a_projects_directory_that_is_there_keeps_its_mode(
+    files: ProjectFiles, projects: Path
+) -> None:
+    projects.mkdir(0o750)
+    await publish(files, BLOG, NEW)
+    assert mode(projects) == "0o750"
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])

@@ -7,11 +7,13 @@ a symbolic link (Portainer's CVE-2026-44881 is what happens otherwise).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,8 @@ COMPOSE_FILE: Final = "docker-compose.yml"
 STAGED_PREFIX: Final = f".{COMPOSE_FILE}."
 STAGED_SUFFIX: Final = ".staged"
 
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
+"""A second name for a file cannot be had: on FAT, or for a file of another user."""
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CREATE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -120,7 +124,7 @@ def make_directory(parent_fd: int, name: str, mode: int) -> bool:
 
 def write_staged(directory_fd: int, content: bytes, mode: int) -> str:
     """Write a file of a new name durably; returns the name. A failure leaves nothing."""
-    name = f"{STAGED_PREFIX}{secrets.token_hex(8)}{STAGED_SUFFIX}"
+    name = _staged_name()
     # Private from its first byte; what is to be public is opened up, never the other way round.
     fd = os.open(name, _CREATE_FILE, mode=PRIVATE.file, dir_fd=directory_fd)
     try:
@@ -149,9 +153,40 @@ def sweep_staged(directory_fd: int) -> None:
 
 
 def publish_staged(directory_fd: int, name: str) -> None:
-    """Make the staged file the compose file, atomically and durably."""
-    os.rename(name, COMPOSE_FILE, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
-    os.fsync(directory_fd)
+    """Make the staged file the compose file, atomically and durably; a failure leaves the old one."""
+    with _old_one_back_on_failure(directory_fd):
+        os.rename(name, COMPOSE_FILE, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+        os.fsync(directory_fd)
+
+
+@contextlib.contextmanager
+def _old_one_back_on_failure(directory_fd: int) -> Iterator[None]:
+    old = _staged_name()  # Swept as a staged file is, should this process die meanwhile.
+    put_back: Callable[[], None] | None = partial(
+        os.rename, old, COMPOSE_FILE, src_dir_fd=directory_fd, dst_dir_fd=directory_fd
+    )
+    try:
+        os.link(COMPOSE_FILE, old, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+    except FileNotFoundError:
+        put_back = partial(os.unlink, COMPOSE_FILE, dir_fd=directory_fd)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        put_back = None
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if put_back is not None:
+                put_back()
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            remove_staged(directory_fd, old)
+
+
+def _staged_name() -> str:
+    return f"{STAGED_PREFIX}{secrets.token_hex(8)}{STAGED_SUFFIX}"
 
 
 def _lstat(name: str, dir_fd: int) -> os.stat_result | None:

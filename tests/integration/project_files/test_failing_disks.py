@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ async def test_a_disk_that_is_full_at_any_step_is_said_and_the_old_file_stays(
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
-@pytest.mark.parametrize("call", ["fsync", "fchmod", "rename"])
+@pytest.mark.parametrize("call", ["fsync", "fchmod", "link", "rename"])
 async def test_a_disk_that_fails_at_any_step_is_said_and_the_old_file_stays(
     files: ProjectFiles,
     projects: Path,
@@ -62,6 +63,47 @@ async def test_a_disk_that_fails_at_any_step_is_said_and_the_old_file_stays(
             await publish(files, BLOG, NEW)
     assert entries(projects) == before
     assert path.read_bytes() == OLD.content
+
+
+def fail_to_sync_directories(patch: pytest.MonkeyPatch) -> None:
+    sync = os.fsync
+
+    def sync_files_only(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(fd)
+
+    patch.setattr(os, "fsync", sync_files_only)
+
+
+async def test_a_disk_that_fails_after_the_new_file_took_its_place_gets_the_old_one_back(
+    files: ProjectFiles, projects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(await publish(files, BLOG, OLD))
+    (projects / "shop").mkdir()
+    before = entries(projects)
+    with monkeypatch.context() as patch:
+        fail_to_sync_directories(patch)
+        for name in (BLOG, ProjectName("shop")):
+            with pytest.raises(StorageUnavailable):
+                await publish(files, name, NEW)
+    assert entries(projects) == before
+    assert path.read_bytes() == OLD.content
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+async def test_a_disk_without_links_takes_a_new_file_all_the_same(
+    files: ProjectFiles, projects: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = Path(await publish(files, BLOG, OLD))
+    before = entries(projects)
+    monkeypatch.setattr(os, "link", failing_with(number))
+    await publish(files, BLOG, NEW)
+    assert path.read_bytes() == NEW.content
+    fail_to_sync_directories(monkeypatch)
+    with pytest.raises(StorageUnavailable):
+        await publish(files, BLOG, OLD)
+    assert entries(projects) == before
 
 
 async def test_a_small_disk_that_is_really_full_keeps_the_old_file(

@@ -6,7 +6,7 @@
     ├── Conflict              it exists, and contradicts what was asked
     ├── Busy                  a bounded queue is full; the same command may succeed later
     ├── Draining              the agent is stopping and takes no new commands
-    ├── StorageUnavailable    the project's files cannot be written or read
+    ├── StorageUnavailable    what the agent keeps on disk cannot be written or read
     │   └── NoSpace           the disk is full
     ├── RuntimeUnavailable    Docker Engine or Compose is missing, too old, or does not answer
     ├── TransportLost         the link to the control plane is gone; connecting again may help
@@ -89,14 +89,14 @@ class Draining(InstaDeployError):
 
 
 class StorageUnavailable(InstaDeployError):
-    """A project's files cannot be written or read."""
+    """A project's files, or what the agent must remember, cannot be written or read."""
 
     code = "storage_unavailable"
     retryable = True
 
 
 class NoSpace(StorageUnavailable):
-    """The file system that holds the projects is full, or over quota."""
+    """The file system is full, or over quota."""
 
     code = "no_space"
 

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from adapters.cancellation import finish_in_thread
 from adapters.filesystem import project_directory as on_disk
-from domain.errors import NoSpace, NotFound, StorageUnavailable
+from adapters.storage_errors import translated
+from domain.errors import NotFound
 from domain.project import ComposeFile, Project, ProjectName
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_HINTS: Final = {
-    errno.EACCES: "the agent's user may not do that there",
-    errno.EPERM: "the agent's user may not do that there",
-    errno.EROFS: "the file system is read-only",
-    errno.ENOTDIR: "something that is no directory stands in the way",
-}
 
 
 class LocalProjectFiles:
@@ -59,7 +50,7 @@ class LocalProjectFiles:
             await finish_in_thread(self._executor, staging.discard)
 
     def _require(self, name: ProjectName) -> None:
-        with _translated(self._projects_dir):
+        with translated(self._projects_dir):
             try:
                 with on_disk.opened(str(self._projects_dir)) as projects_fd:
                     on_disk.require_compose_file(projects_fd, name)
@@ -111,12 +102,12 @@ class _Staging:
 
     def write(self, content: bytes) -> None:
         directory = self._projects_dir / self._name.value
-        with _translated(self._projects_dir):
+        with translated(self._projects_dir):
             on_disk.make_projects_directory(Path(self._projects_dir))
             self._projects_fd = self._open(str(self._projects_dir), None)
             on_disk.refuse_namesakes(self._projects_fd, self._name)
             on_disk.refuse_links(self._projects_fd, self._name)
-        with _translated(directory):
+        with translated(directory):
             self._is_new_directory = on_disk.make_directory(
                 self._projects_fd, self._name.value, self._modes.directory
             )
@@ -128,7 +119,7 @@ class _Staging:
             self._is_staged = True
 
     def publish(self) -> None:
-        with _translated(self._projects_dir / self._name.value):
+        with translated(self._projects_dir / self._name.value):
             on_disk.publish_staged(self._directory_fd, self.file_name)
         self._is_staged = self._is_new_directory = False
 
@@ -143,17 +134,3 @@ class _Staging:
         return self._fds.enter_context(
             on_disk.opened(path, dir_fd=dir_fd, nofollow=dir_fd is not None)
         )
-
-
-@contextlib.contextmanager
-def _translated(path: PurePosixPath) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in _FULL:
-            raise NoSpace(f"no space left on the disk that holds {path}") from exc
-        hint = _HINTS.get(exc.errno or 0, "")
-        reason = exc.strerror or type(exc).__name__
-        raise StorageUnavailable(
-            f"{path} cannot be used: {reason}" + (f" ({hint})" if hint else "")
-        ) from exc

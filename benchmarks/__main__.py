@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import answering, deploying, footprint, peaks
+from benchmarks import answering, deploying, footprint, peaks, remembering
 from benchmarks.figures import Figure
 from benchmarks.installation import installed_python
 from benchmarks.machine import description, local_image
@@ -25,6 +25,8 @@ BENCHMARKS: Final[dict[str, tuple[str, Benchmark]]] = {
     "deploying": ("Through the agent and by hand, in turn", deploying.measure),
     "acknowledgement": ("Acknowledgement", answering.measure_acknowledgement),
     "bursts": ("Pipelined commands", answering.measure_bursts),
+    "journal": ("The journal", remembering.measure_journal),
+    "supervisor": ("The supervisor", remembering.measure_supervisor),
     "start": ("Start", footprint.measure_start),
     "memory": ("Memory", footprint.measure_memory),
     "idle-cpu": ("Processor", footprint.measure_idle_cpu),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
 import itertools
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
+
+from tests.support.control_plane import Asking, Listening
 
 PATIENCE_S: Final = 300.0
 """How long anything may take before a benchmark gives up; nothing measured comes near it."""
@@ -46,12 +46,13 @@ class _StampedConnection(ServerConnection):
     requested_at = 0.0
 
 
-class AgentLink:
+class AgentLink(Asking[Answer]):
     """The control plane's end of one agent's connection."""
 
     _ids = itertools.count(1)
 
-    def __init__(self, connection: _StampedConnection) -> None:
+    def __init__(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, _StampedConnection)
         self._connection = connection
         self.requested_at = connection.requested_at
         """When the upgrade request was seen, on `time.perf_counter`'s scale."""
@@ -72,24 +73,6 @@ class AgentLink:
             raise BenchmarkFailed(f"{command_type}: {final}")
         return Answer(final, acknowledged_at - sent_at, ended_at - sent_at)
 
-    async def deploy(self, project: str, compose: str) -> Answer:
-        """DEPLOY_COMPOSE."""
-        encoded = base64.b64encode(compose.encode()).decode()
-        payload = {"project_name": project, "compose_file_base64": encoded}
-        return await self.ask("DEPLOY_COMPOSE", payload)
-
-    async def stop(self, project: str) -> Answer:
-        """STOP_COMPOSE."""
-        return await self.ask("STOP_COMPOSE", {"project_name": project})
-
-    async def status(self, project: str) -> Answer:
-        """STATUS."""
-        return await self.ask("STATUS", {"project_name": project})
-
-    async def health(self) -> Answer:
-        """HEALTH_CHECK."""
-        return await self.ask("HEALTH_CHECK", {})
-
     async def burst(self, count: int) -> Burst:
         """Send HEALTH_CHECKs as fast as the link takes them, reading the answers meanwhile."""
         ids = [f"burst-{next(self._ids)}" for _ in range(count)]
@@ -101,6 +84,37 @@ class AgentLink:
             received = [await self._connection.recv(decode=False) for _ in range(2 * count)]
             seconds = time.perf_counter() - started
         return judge_burst(ids, [json.loads(frame) for frame in received], seconds)
+
+    async def acknowledged_s(self, command_type: str, payload: object) -> float:
+        """Send one command and wait for its end, which may be a failure; seconds to its receipt."""
+        job_id = f"bench-{next(self._ids)}"
+        frame = json.dumps({"id": job_id, "type": command_type, "payload": payload})
+        async with asyncio.timeout(PATIENCE_S):
+            sent_at = time.perf_counter()
+            await self._connection.send(frame)
+            await self._connection.recv(decode=False)
+            took = time.perf_counter() - sent_at
+            await self._connection.recv(decode=False)
+        return took
+
+    async def stop_unknown(self, count: int) -> float:
+        """Stop so many projects that are not there, at once; how many are acknowledged a second."""
+        frames = []
+        for _ in range(count):
+            number = next(self._ids)
+            payload = {"project_name": f"nothing-{number}"}
+            frames.append(
+                json.dumps({"id": f"stop-{number}", "type": "STOP_COMPOSE", "payload": payload})
+            )
+        acknowledged, took = 0, 0.0
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
+            started = time.perf_counter()
+            tasks.create_task(self._send_all(frames), name="stops")
+            for _ in range(2 * count):
+                acknowledged += b"IN_PROGRESS" in await self._connection.recv(decode=False)
+                if acknowledged == count and not took:
+                    took = time.perf_counter() - started
+        return count / took
 
     async def _send_all(self, frames: Sequence[str]) -> None:
         for frame in frames:
@@ -119,44 +133,27 @@ def judge_burst(ids: Sequence[str], responses: Sequence[dict[str, Any]], seconds
     return Burst(len(ids) - failed, reasons.count("busy"), seconds)
 
 
-class ControlPlane:
-    """Listens at `url` and gives out the agents that connect."""
+class ControlPlane(Listening[AgentLink]):
+    """Gives out the agents that connect, and takes whatever they send as fast as it comes."""
 
-    def __init__(self, url: str, agents: asyncio.Queue[AgentLink]) -> None:
-        self.url = url
-        self._agents = agents
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(
+            AgentLink,
+            tls=tls,
+            patience_s=PATIENCE_S,
+            process_request=_note_request,
+            create_connection=_StampedConnection,
+            max_size=None,
+            max_queue=None,
+            ping_interval=None,
+        )
 
-    async def agent(self) -> AgentLink:
-        """The next agent that connects."""
-        async with asyncio.timeout(PATIENCE_S):
-            return await self._agents.get()
+
+def control_plane(tls: ssl.SSLContext | None = None) -> ControlPlane:
+    """A control plane on a loopback port, for as long as its context is entered."""
+    return ControlPlane(tls)
 
 
-@contextlib.asynccontextmanager
-async def control_plane(tls: ssl.SSLContext | None = None) -> AsyncIterator[ControlPlane]:
-    """A control plane on a loopback port of the kernel's choice."""
-    agents: asyncio.Queue[AgentLink] = asyncio.Queue()
-
-    def note_request(connection: ServerConnection, _request: Request) -> None:
-        assert isinstance(connection, _StampedConnection)
-        connection.requested_at = time.perf_counter()
-
-    async def keep(connection: ServerConnection) -> None:
-        assert isinstance(connection, _StampedConnection)
-        agents.put_nowait(AgentLink(connection))
-        await connection.wait_closed()
-
-    async with serve(
-        keep,
-        "127.0.0.1",
-        0,
-        process_request=note_request,
-        create_connection=_StampedConnection,
-        ssl=tls,
-        compression=None,
-        max_size=None,
-        max_queue=None,
-        ping_interval=None,
-    ) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        yield ControlPlane(f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/ws", agents)
+def _note_request(connection: ServerConnection, _request: Request) -> None:
+    assert isinstance(connection, _StampedConnection)
+    connection.requested_at = time.perf_counter()

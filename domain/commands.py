@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 from domain.project import ComposeFile, ProjectName
 
@@ -48,3 +51,30 @@ def project_of(command: Command) -> ProjectName | None:
 def weight_of(command: Command) -> int:
     """How many bytes a waiting command holds in memory, near enough to bound a queue by."""
     return 256 + (len(command.file.content) if isinstance(command, DeployCompose) else 0)
+
+
+def digest_of(command: Command) -> str:
+    """What tells two commands that were given one id apart: SHA-256 over kind and values, in hex.
+
+    It is kept for ever and compared with what later versions compute: a field that is added to a
+    command must change nothing for commands that do without it.
+    """
+    digest = hashlib.sha256()
+    for part in _parts_of(command):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts_of(command: Command) -> Iterator[bytes]:
+    yield type(command).__name__.encode()
+    match command:
+        case DeployCompose():
+            yield command.project.value.encode()
+            yield command.file.content
+        case StopCompose() | GetStatus():
+            yield command.project.value.encode()
+        case CheckHealth():
+            pass
+        case _:
+            assert_never(command)

@@ -4,7 +4,9 @@
     ├── InvalidInput          what was asked breaks a rule: names the field and the rule
     ├── NotFound              what was asked for does not exist on this host
     ├── Conflict              it exists, and contradicts what was asked
+    ├── StaleGeneration       a newer wish for the project was accepted before
     ├── Busy                  a bounded queue is full; the same command may succeed later
+    ├── Canceled              somebody wanted the job to end, and it did
     ├── Draining              the agent is stopping and takes no new commands
     ├── StorageUnavailable    what the agent keeps on disk cannot be written or read
     │   └── NoSpace           the disk is full
@@ -68,6 +70,17 @@ class Conflict(InstaDeployError):
     code = "conflict"
 
 
+class StaleGeneration(InstaDeployError):
+    """The command is older than one that was accepted for its project."""
+
+    code = "stale_generation"
+
+    def __init__(self, generation: int, highest: int) -> None:
+        super().__init__(
+            f"generation: {generation} is not above {highest}, the highest one accepted for the project"
+        )
+
+
 class Busy(InstaDeployError):
     """A bounded queue is full."""
 
@@ -76,6 +89,16 @@ class Busy(InstaDeployError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"busy: {why}; send the command again later")
+
+
+class Canceled(InstaDeployError):
+    """The job was ended because somebody wanted that; `str()` says what that leaves."""
+
+    code = "canceled"
+
+    def __init__(self, what: str, logs: str = "") -> None:
+        super().__init__(what)
+        self.logs = logs
 
 
 class Draining(InstaDeployError):

@@ -25,23 +25,40 @@ class JobId:
 
 
 class JobState(StrEnum):
-    """Where a job is. The last three are terminal."""
+    """Where a job is. The last five are terminal."""
 
     ACCEPTED = "accepted"
     RUNNING = "running"
+    CANCELING = "canceling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
+    EXPIRED = "expired"
+    """Its deadline passed before it was begun."""
+    SUPERSEDED = "superseded"
+    """A newer deployment of its project was accepted before it was begun."""
 
+
+_ENDS_OF_A_RUN: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED})
 
 TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
-    JobState.ACCEPTED: frozenset({JobState.RUNNING, JobState.CANCELED}),
-    JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED}),
+    JobState.ACCEPTED: frozenset(
+        {JobState.RUNNING, JobState.CANCELED, JobState.EXPIRED, JobState.SUPERSEDED}
+    ),
+    JobState.RUNNING: _ENDS_OF_A_RUN | {JobState.CANCELING},
+    JobState.CANCELING: _ENDS_OF_A_RUN,
     JobState.SUCCEEDED: frozenset(),
     JobState.FAILED: frozenset(),
     JobState.CANCELED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+    JobState.SUPERSEDED: frozenset(),
 }
 """The only place where it is said which state may follow which."""
+
+
+def is_terminal(state: JobState) -> bool:
+    """Whether a job that is there stays there."""
+    return not TRANSITIONS[state]
 
 
 @dataclass(slots=True, eq=False)
@@ -51,11 +68,17 @@ class Job:
     job_id: JobId
     command: Command
     state: JobState = JobState.ACCEPTED
+    is_journalled: bool = False
+    """Whether it outlives the agent."""
+    is_sequenced: bool = False
+    """Whether it came over protocol v2."""
+    deadline: float | None = None
+    """Seconds since boot at which it has to be over."""
 
     @property
     def is_over(self) -> bool:
         """Whether the state is terminal; it never changes again then."""
-        return not TRANSITIONS[self.state]
+        return is_terminal(self.state)
 
     def move_to(self, state: JobState) -> None:
         """Change state, or raise `LocalProtocolViolation` where the table does not allow it."""

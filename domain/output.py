@@ -50,6 +50,12 @@ class BoundedOutput:
         if len(self._tail) > 2 * self._tail_bytes:
             del self._tail[: -self._tail_bytes]
 
+    def skip(self, count: int) -> None:
+        """Count bytes that were printed and are not there to be written."""
+        if count > 0:
+            self._head_bytes = len(self._head)
+            self._total += count
+
     def text(self) -> str:
         """The output as text; bytes that are not UTF-8 become U+FFFD."""
         tail = self._tail[-self._tail_bytes :]

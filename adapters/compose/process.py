@@ -45,8 +45,6 @@ class ProcessRunner:
         self._environment = dict(environment)
         self._grace_s = grace_s
         self._spawning = asyncio.Semaphore(SPAWNS_AT_ONCE)
-        # It logs every argument list it runs.
-        logging.getLogger("sh").setLevel(logging.WARNING)
 
     async def run(self, program: str, arguments: Sequence[str], output: BoundedOutput) -> int:
         """Run in `/` to the end; returns the exit status, or minus the number of the signal that ended it.
@@ -60,7 +58,7 @@ class ProcessRunner:
         if found is None:
             raise FileNotFoundError(program)
         async with self._spawning:
-            process = _Process(found, arguments, self._environment, output)
+            process = ChildProcess(found, arguments, self._environment, output)
             try:
                 await asyncio.sleep(0)  # The link gets its turn between two spawns.
             except asyncio.CancelledError:
@@ -74,8 +72,12 @@ class ProcessRunner:
         return await finish(process.reap())
 
 
-class _Process:
-    """A process that was started and is not reaped: its group's id is still its own."""
+class ChildProcess:
+    """A process that was started and is not reaped: its group's id is still its own.
+
+    It is the leader of a session of its own. `ended` is set when it has ended, `drained` when nobody
+    holds its output open any more.
+    """
 
     def __init__(
         self,
@@ -85,9 +87,12 @@ class _Process:
         output: BoundedOutput,
     ) -> None:
         self.ended = asyncio.Event()
+        self._is_collected_at_end = False
         self._output = output
-        self._drained = asyncio.Event()
+        self.drained = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        # It logs every argument list it runs.
+        logging.getLogger("sh").setLevel(logging.WARNING)
         self._output_fd, write_fd = os.pipe()
         try:
             with Path(os.devnull).open("rb") as nothing, os.fdopen(write_fd, "wb", 0) as writer:
@@ -129,12 +134,25 @@ class _Process:
         """Read what is left of the output, end what is left of the group, give the exit status."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                await self._drained.wait()
+                await self.drained.wait()
         self._signal(signal.SIGKILL)
-        # The process is over: this collects its status and ends sh's threads, in a moment.
-        self._command.wait()
-        if not self._drained.is_set():
+        exit_code = self.collect()
+        if not self.drained.is_set():
             self._stop_reading()
+        return exit_code
+
+    def collect_at_end(self) -> None:
+        """Have it collected as soon as it has ended, with nobody waiting for it."""
+        self._is_collected_at_end = True
+        if self.ended.is_set():
+            self.collect()
+
+    def collect(self) -> int:
+        """Give the exit status of a process that has ended, so that nothing of it is left.
+
+        It collects the status and ends sh's threads, in a moment. Again gives the same.
+        """
+        self._command.wait()
         exit_code = self._command.process.exit_code
         assert exit_code is not None
         return int(exit_code)
@@ -153,6 +171,8 @@ class _Process:
         def over() -> None:
             self._loop.remove_reader(pidfd)
             os.close(pidfd)
+            if self._is_collected_at_end:
+                self.collect()
             self.ended.set()
 
         self._loop.add_reader(pidfd, over)
@@ -174,4 +194,4 @@ class _Process:
     def _stop_reading(self) -> None:
         self._loop.remove_reader(self._output_fd)
         os.close(self._output_fd)
-        self._drained.set()
+        self.drained.set()

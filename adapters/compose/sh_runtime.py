@@ -74,12 +74,17 @@ class ShComposeRuntime:
             raise RuntimeUnavailable(f"Docker Compose {found[0]} is too old; {_INSTALL}")
         return found[0].removeprefix("v")
 
+    async def ensure_supported(self) -> None:
+        """See `ComposeRuntime`."""
+        if self._is_supported:
+            return
+        async with self._finding_out:
+            if not self._is_supported:
+                await self.version()
+                self._is_supported = True
+
     async def _run(self, arguments: tuple[str, ...], output: BoundedOutput) -> int:
-        if not self._is_supported:
-            async with self._finding_out:
-                if not self._is_supported:
-                    await self.version()
-                    self._is_supported = True
+        await self.ensure_supported()
         return await self._start(arguments, output)
 
     async def _start(self, arguments: tuple[str, ...], output: BoundedOutput) -> int:

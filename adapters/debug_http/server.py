@@ -12,7 +12,7 @@ import errno
 import logging
 import socket
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
 
@@ -82,6 +82,11 @@ class DebugHttpLink:
         # The library logs what it cannot parse, and with it the token that a header holds.
         self._library_log = logging.getLogger("instadeploy.aiohttp")
         self._library_log.setLevel(logging.CRITICAL + 1)
+
+    @property
+    def version(self) -> Literal[1]:
+        """See `Link`."""
+        return 1
 
     async def serve(self, listening: socket.socket) -> None:
         """Answer requests from now on; cancelled, it has not begun to."""

@@ -1,1 +1,1 @@
-"""Docker Engine's own API, read only."""
+"""Docker Engine's own API: reads, and the names of containers that Compose left behind."""

@@ -122,9 +122,17 @@ def make_directory(parent_fd: int, name: str, mode: int) -> bool:
     return True
 
 
-def write_staged(directory_fd: int, content: bytes, mode: int) -> str:
-    """Write a file of a new name durably; returns the name. A failure leaves nothing."""
-    name = _staged_name()
+def staged_name(key: str) -> str:
+    """What a file is called while it is staged."""
+    return f"{STAGED_PREFIX}{key}{STAGED_SUFFIX}"
+
+
+def write_staged(directory_fd: int, staged: str, content: bytes, mode: int) -> None:
+    """Write a file durably; one that is there already is replaced atomically.
+
+    A failure leaves what was there.
+    """
+    name = staged_name(secrets.token_hex(8))
     # Private from its first byte; what is to be public is opened up, never the other way round.
     fd = os.open(name, _CREATE_FILE, mode=PRIVATE.file, dir_fd=directory_fd)
     try:
@@ -133,10 +141,10 @@ def write_staged(directory_fd: int, content: bytes, mode: int) -> str:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+        os.rename(name, staged, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
     except BaseException:
         remove_staged(directory_fd, name)
         raise
-    return name
 
 
 def remove_staged(directory_fd: int, name: str) -> None:
@@ -145,10 +153,10 @@ def remove_staged(directory_fd: int, name: str) -> None:
         os.unlink(name, dir_fd=directory_fd)
 
 
-def sweep_staged(directory_fd: int) -> None:
-    """Remove what an agent that was killed left staged."""
+def sweep_staged(directory_fd: int, *, but: str) -> None:
+    """Remove what an agent that was killed left staged, but for this one."""
     for entry in os.listdir(directory_fd):
-        if entry.startswith(STAGED_PREFIX) and entry.endswith(STAGED_SUFFIX):
+        if entry.startswith(STAGED_PREFIX) and entry.endswith(STAGED_SUFFIX) and entry != but:
             remove_staged(directory_fd, entry)
 
 
@@ -161,7 +169,9 @@ def publish_staged(directory_fd: int, name: str) -> None:
 
 @contextlib.contextmanager
 def _old_one_back_on_failure(directory_fd: int) -> Iterator[None]:
-    old = _staged_name()  # Swept as a staged file is, should this process die meanwhile.
+    old = staged_name(
+        secrets.token_hex(8)
+    )  # Swept as a staged file is, should this process die meanwhile.
     put_back: Callable[[], None] | None = partial(
         os.rename, old, COMPOSE_FILE, src_dir_fd=directory_fd, dst_dir_fd=directory_fd
     )
@@ -183,10 +193,6 @@ def _old_one_back_on_failure(directory_fd: int) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             remove_staged(directory_fd, old)
-
-
-def _staged_name() -> str:
-    return f"{STAGED_PREFIX}{secrets.token_hex(8)}{STAGED_SUFFIX}"
 
 
 def _lstat(name: str, dir_fd: int) -> os.stat_result | None:

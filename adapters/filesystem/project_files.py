@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from adapters.cancellation import finish_in_thread
 from adapters.filesystem import project_directory as on_disk
 from adapters.storage_errors import translated
-from domain.errors import NotFound
+from domain.errors import InstaDeployError, NotFound
 from domain.project import ComposeFile, Project, ProjectName
 
 
@@ -34,10 +34,10 @@ class LocalProjectFiles:
 
     @contextlib.asynccontextmanager
     async def stage(
-        self, name: ProjectName, file: ComposeFile
+        self, name: ProjectName, file: ComposeFile, key: str
     ) -> AsyncIterator[LocalStagedComposeFile]:
         """See `ProjectFiles`."""
-        staging = _Staging(self._projects_dir, name, self._modes)
+        staging = _Staging(self._projects_dir, name, self._modes, key)
         try:
             await finish_in_thread(self._executor, partial(staging.write, file.content))
             yield LocalStagedComposeFile(
@@ -46,8 +46,11 @@ class LocalProjectFiles:
                 published=self._project(name, on_disk.COMPOSE_FILE),
                 executor=self._executor,
             )
-        finally:
-            await finish_in_thread(self._executor, staging.discard)
+        except BaseException as exc:
+            is_over = isinstance(exc, InstaDeployError)
+            await finish_in_thread(self._executor, staging.discard if is_over else staging.leave)
+            raise
+        await finish_in_thread(self._executor, staging.discard)
 
     def _require(self, name: ProjectName) -> None:
         with translated(self._projects_dir):
@@ -88,7 +91,7 @@ class _Staging:
     """The blocking half. It holds the project's directory open from `write` to `discard`."""
 
     def __init__(
-        self, projects_dir: PurePosixPath, name: ProjectName, modes: on_disk.Modes
+        self, projects_dir: PurePosixPath, name: ProjectName, modes: on_disk.Modes, key: str
     ) -> None:
         self._projects_dir = projects_dir
         self._name = name
@@ -98,7 +101,7 @@ class _Staging:
         self._directory_fd = -1
         self._is_new_directory = False
         self._is_staged = False
-        self.file_name = ""
+        self.file_name = on_disk.staged_name(key)
 
     def write(self, content: bytes) -> None:
         directory = self._projects_dir / self._name.value
@@ -114,9 +117,9 @@ class _Staging:
             self._directory_fd = self._open(self._name.value, self._projects_fd)
             os.fchmod(self._directory_fd, self._modes.directory)
             on_disk.has_compose_file(self._directory_fd, self._name)
-            on_disk.sweep_staged(self._directory_fd)
-            self.file_name = on_disk.write_staged(self._directory_fd, content, self._modes.file)
+            on_disk.sweep_staged(self._directory_fd, but=self.file_name)
             self._is_staged = True
+            on_disk.write_staged(self._directory_fd, self.file_name, content, self._modes.file)
 
     def publish(self) -> None:
         with translated(self._projects_dir / self._name.value):
@@ -129,6 +132,9 @@ class _Staging:
                 on_disk.remove_staged(self._directory_fd, self.file_name)
             if self._is_new_directory:
                 os.rmdir(self._name.value, dir_fd=self._projects_fd)
+
+    def leave(self) -> None:
+        self._fds.close()
 
     def _open(self, path: str, dir_fd: int | None) -> int:
         return self._fds.enter_context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
 import sys
@@ -36,9 +37,10 @@ def go_architecture(system: str, machine: str) -> str:
 
 
 class LocalHost:
-    """Reads the facts once."""
+    """Reads the facts once; the room is that on the disk of `state_dir`."""
 
-    def __init__(self, agent_version: str) -> None:
+    def __init__(self, agent_version: str, state_dir: Path) -> None:
+        self._state_dir = state_dir
         machine = platform.machine()
         if sys.maxsize < 2**32 and machine == "x86_64":
             machine = "i686"  # A 32-bit Python on a 64-bit kernel.
@@ -58,3 +60,18 @@ class LocalHost:
             return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
         except (OSError, ValueError, IndexError):
             return None
+
+    def load(self) -> float | None:
+        """See `Host`."""
+        try:
+            return os.getloadavg()[0]
+        except OSError:
+            return None
+
+    def disk_free_bytes(self) -> int | None:
+        """See `Host`."""
+        try:
+            found = os.statvfs(self._state_dir)
+        except OSError:
+            return None
+        return found.f_bavail * found.f_frsize

@@ -17,24 +17,17 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
+from adapters.journal.versions import MARK_BYTES, has_mark, mark
+
 VERSION: Final = 1
 MAX_PAYLOAD_BYTES: Final = 16 * 1024 * 1024
 
 _MAGIC: Final = b"ideploy\n"
 _SYNC: Final = b"\xf5jnl"
-_HEADER: Final = struct.Struct("<8sII")
 _FRAME: Final = struct.Struct("<4sQII")
 _CHECKED: Final = struct.Struct("<QI")
 
-HEADER_BYTES: Final = _HEADER.size
-
-
-class NewerVersion(Exception):
-    """The header is whole, and of a version that this code does not know."""
-
-    def __init__(self, version: int) -> None:
-        super().__init__(f"version {version}, where this agent knows up to {VERSION}")
-        self.version = version
+HEADER_BYTES: Final = MARK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ class Scan:
 
 def header() -> bytes:
     """The first bytes of a file."""
-    return _HEADER.pack(_MAGIC, VERSION, _header_crc(VERSION))
+    return mark(_MAGIC, VERSION)
 
 
 def frame(number: int, payload: bytes) -> bytes:
@@ -71,7 +64,7 @@ def frame(number: int, payload: bytes) -> bytes:
 
 def scan(data: bytes) -> Scan:
     """Everything in `data`, whatever happened to it; raises `NewerVersion`."""
-    has_header = _has_header(data)
+    has_header = has_mark(data, _MAGIC, VERSION)
     position = HEADER_BYTES if has_header else 0
     payloads: list[bytes] = []
     last = damaged = 0
@@ -95,17 +88,6 @@ def scan(data: bytes) -> Scan:
     )
 
 
-def _has_header(data: bytes) -> bool:
-    if len(data) < HEADER_BYTES:
-        return False
-    magic, version, crc = _HEADER.unpack_from(data)
-    if magic != _MAGIC or crc != _header_crc(version):
-        return False
-    if version > VERSION:
-        raise NewerVersion(version)
-    return True
-
-
 def _frame_at(data: bytes, start: int) -> tuple[int, bytes] | None:
     if len(data) - start < _FRAME.size:
         return None
@@ -118,7 +100,3 @@ def _frame_at(data: bytes, start: int) -> tuple[int, bytes] | None:
 
 def _crc(number: int, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(_CHECKED.pack(number, len(payload))))
-
-
-def _header_crc(version: int) -> int:
-    return zlib.crc32(struct.pack("<8sI", _MAGIC, version))

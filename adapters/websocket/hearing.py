@@ -37,15 +37,15 @@ class HearingConnection(ClientConnection):
             self._answer += data[:_STATUS_LINE_BYTES]
         super().data_received(data)
 
-    def look_for_progress(self) -> None:
-        """Count it as a sign of life when a backlog of ours is being taken.
+    def look_for_progress(self, *, backlog: int = 1) -> None:
+        """Count it as a sign of life when a backlog of ours, of so many bytes, is being taken.
 
         A ping stands behind everything that was sent before it, which may take minutes on a narrow
         line. Where nothing is outstanding this proves nothing: the kernel of a machine acknowledges
         what its hung control plane will never read.
         """
         outstanding, taken = _outstanding_and_taken(self.transport.get_extra_info("socket"))
-        if outstanding and taken > self._taken:
+        if outstanding >= backlog and taken > self._taken:
             self.heard_at = self.loop.time()
         self._taken = taken
 
@@ -56,8 +56,10 @@ class HearingConnection(ClientConnection):
         return int(found[1]) if found else None
 
 
-def _outstanding_and_taken(link: socket.socket) -> tuple[int, int]:
+def _outstanding_and_taken(link: socket.socket | None) -> tuple[int, int]:
     """How many bytes the peer's machine has yet to acknowledge, and how many it ever has."""
+    if link is None:  # TLS has let go of it already.
+        return 0, 0
     try:
         queued = fcntl.ioctl(link.fileno(), termios.TIOCOUTQ, bytes(4))
         info = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
@@ -65,6 +67,6 @@ def _outstanding_and_taken(link: socket.socket) -> tuple[int, int]:
             struct.unpack("i", queued),
             struct.unpack_from("Q", info, _BYTES_ACKED_AT),
         )
-    except (OSError, struct.error):  # Closed meanwhile, or a kernel that does not tell.
+    except (OSError, ValueError, struct.error):  # Closed meanwhile, or a kernel that does not tell.
         return 0, 0
     return outstanding[0], taken[0]

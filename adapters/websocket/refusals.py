@@ -65,6 +65,20 @@ _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAY
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 
 
+_END: Final[Mapping[int, str]] = {
+    4400: "it says that the protocol was violated",
+    4408: "it says that what it sends is not read",
+    4409: "another connection of the same agent has replaced this one",
+    4429: "it says that this was too much at once",
+    4503: "it goes away",
+}
+_REFUSAL: Final[Mapping[int, tuple[str, int]]] = {
+    4401: ("does not accept who this agent says it is", 401),
+    4403: ("has revoked this agent", 403),
+}
+"""Close codes of v2 that refuse: what the peer does, and the HTTP status whose advice helps."""
+
+
 def failure_of(
     error: Exception, where: str, *, stage: Stage, now: datetime, status: int | None = None
 ) -> Failure:
@@ -109,6 +123,20 @@ def failure_of(
             return _network_failure(error, who, stage)
         case _:
             return TransportLost(f"connecting to {where} failed: {type(error).__name__}")
+
+
+def end_of_v1(code: int, where: str) -> Failure:
+    """What it means that a peer of v1 has closed a link: whatever the code, it is lost."""
+    return TransportLost(f"{where} closed the connection with code {code}")
+
+
+def end_of_v2(code: int, where: str) -> Failure:
+    """What it means that a peer of v2 has closed a link."""
+    if code in _REFUSAL:
+        what, status = _REFUSAL[code]
+        return TransportRefused(f"{where} {what} (close code {code})", advice=_ADVICE[status])
+    end = end_of_v1(code, where)
+    return TransportLost(f"{end}: {_END[code]}") if code in _END else end
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
@@ -172,6 +200,10 @@ def _no_websocket(error: WebSocketException, who: str, stage: Stage) -> Failure:
         return TransportRefused(f"{who} does not speak HTTP", advice=_CHECK_PROXY)
     if isinstance(error, InvalidHeader):
         why = f"the header {error.name} of its answer is missing or wrong"
+    elif isinstance(error, NegotiationError) and "subprotocol" in str(error):
+        return TransportRefused(
+            f"{who} selected a version of the protocol that was not offered", advice=_ADVICE[426]
+        )
     elif isinstance(error, NegotiationError):
         why = "it agreed to what was not offered"
     else:

@@ -62,6 +62,24 @@ def command_from(type_name: str, message: Mapping[str, object]) -> Command:
             assert_never(command_type)
 
 
+def payload_of(command: Command) -> tuple[CommandType, dict[str, object]]:
+    """What a message has to carry to ask for the command: `command_from` the other way round."""
+    match command:
+        case DeployCompose():
+            return CommandType.DEPLOY_COMPOSE, {
+                "project_name": command.project.value,
+                "compose_file_base64": base64.b64encode(command.file.content).decode("ascii"),
+            }
+        case StopCompose():
+            return CommandType.STOP_COMPOSE, {"project_name": command.project.value}
+        case GetStatus():
+            return CommandType.STATUS, {"project_name": command.project.value}
+        case CheckHealth():
+            return CommandType.HEALTH_CHECK, {}
+        case _:
+            assert_never(command)
+
+
 def _payload(message: Mapping[str, object]) -> Mapping[str, object]:
     if "payload" not in message:
         raise InvalidInput("payload", "is missing")

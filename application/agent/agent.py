@@ -1,4 +1,4 @@
-"""The agent's life: serve, and when told to stop, end in good order."""
+"""The agent's life: remember, serve, and when told to stop, end in good order."""
 
 from __future__ import annotations
 
@@ -7,39 +7,46 @@ import contextlib
 import logging
 from typing import Final
 
+from application.agent.admission import Admission
 from application.agent.connection import Connection
 from application.agent.dispatch import Dispatcher
+from application.agent.job_book import JobBook
+from application.agent.leftovers import Leftovers
 from application.agent.outbox import Outbox
 from application.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 
 LAST_WORDS_S: Final = 5.0
-"""How long results may take to reach the control plane once the jobs are over."""
+"""How long results may take to reach the control plane once nothing is begun any more."""
 
 
 class Agent:
-    """Runs the dispatcher and the connection until a stop is asked for."""
+    """Runs all parts until a stop is asked for."""
 
     def __init__(
         self,
         *,
-        connection: Connection,
+        book: JobBook,
+        admission: Admission,
         dispatcher: Dispatcher,
+        connection: Connection,
+        leftovers: Leftovers,
         outbox: Outbox,
         clock: Clock,
-        shutdown_s: float,
     ) -> None:
-        self._connection = connection
+        self._book = book
+        self._admission = admission
         self._dispatcher = dispatcher
+        self._connection = connection
+        self._leftovers = leftovers
         self._outbox = outbox
         self._clock = clock
-        self._shutdown_s = shutdown_s
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     def request_stop(self) -> None:
-        """Stop gracefully; asked a second time, do not wait for running jobs any longer."""
+        """Stop gracefully; asked a second time, without last words."""
         if self._stop.is_set():
             self._hurry.set()
         self._stop.set()
@@ -47,35 +54,51 @@ class Agent:
     async def run(self) -> None:
         """Serve until `request_stop`, then end in good order.
 
-        No new commands, a bounded time for running jobs, the results sent as far as that can be
-        done, and the link closed.
+        What runs goes on without the agent, and is found again when it starts the next time. Raises
+        `StorageUnavailable` where the journal cannot be opened, and a group with a `JournalFailed`
+        in it where its disk fails later.
         """
-        async with asyncio.TaskGroup() as parts:
-            dispatching = parts.create_task(self._dispatcher.run(), name="dispatcher")
-            connecting = parts.create_task(self._connection.run(), name="connection")
-            await self._stop.wait()
-            logger.info("stopping; running jobs get %.0f s", self._shutdown_s)
-            await self._drain()
-            dispatching.cancel()
-            await asyncio.wait({dispatching})
-            await self._say_last_words()
-            # Closes the link, in the time that the transport allows for that.
-            connecting.cancel()
-
-    async def _drain(self) -> None:
-        patience = asyncio.create_task(self._run_out_of_patience(), name="shutdown-patience")
+        await self._book.open()
         try:
-            await self._dispatcher.drain(self._hurry)
+            async with asyncio.TaskGroup() as parts:
+                await self._serve(parts)
         finally:
-            patience.cancel()
+            await self._book.close()
 
-    async def _run_out_of_patience(self) -> None:
-        await self._clock.sleep(self._shutdown_s)
-        self._hurry.set()
+    async def _serve(self, parts: asyncio.TaskGroup) -> None:
+        await self._leftovers.recover()
+        ready = [asyncio.Event(), asyncio.Event()]
+        dispatching = parts.create_task(self._dispatcher.run(ready[0]), name="dispatcher")
+        admitting = parts.create_task(self._admission.run(ready[1]), name="admission")
+        for started in ready:
+            await started.wait()
+        keeping = parts.create_task(self._book.keep_small(), name="journal")
+        sweeping = parts.create_task(self._leftovers.run(), name="leftovers")
+        connecting = parts.create_task(self._connection.run(), name="connection")
+        await self._stop.wait()
+        logger.info("stopping; jobs that run go on, and are found again by the next start")
+        self._admission.close()
+        await self._admission.settled()
+        # Now that no read can come behind a change that was being written down.
+        self._dispatcher.drain()
+        dispatching.cancel()
+        await asyncio.wait({dispatching})
+        await self._say_last_words()
+        # Closes the link, in the time that the transport allows for that.
+        connecting.cancel()
+        await asyncio.wait({connecting})
+        for part in (admitting, keeping, sweeping):
+            part.cancel()
 
     async def _say_last_words(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with self._clock.timeout(LAST_WORDS_S):
-                await self._outbox.empty()
+        said = asyncio.create_task(self._outbox.empty(), name="last-words")
+        hurried = asyncio.create_task(self._hurry.wait(), name="hurry")
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(LAST_WORDS_S):
+                    await asyncio.wait({said, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            said.cancel()
+            hurried.cancel()
         if len(self._outbox):
-            logger.warning("%d results could not be delivered before stopping", len(self._outbox))
+            logger.warning("%d answers could not be delivered before stopping", len(self._outbox))

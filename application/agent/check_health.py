@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from application.agent.finding import CachedFinding
 from application.agent.handling import Completed, Deadlines, Outcome
+from application.agent.job_book import JobBook
+from application.agent.steps import VERSION
 from application.ports.clock import Clock
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.engine import Engine
@@ -23,6 +25,7 @@ class CheckHealthHandler:
         host: Host,
         engine: Engine,
         runtime: ComposeRuntime,
+        book: JobBook,
         clock: Clock,
         deadlines: Deadlines,
         engine_fresh_s: float = 5.0,
@@ -36,6 +39,7 @@ class CheckHealthHandler:
             return {"version": await runtime.version()}
 
         self._host = host
+        self._book = book
         self._clock = clock
         self._started = clock.monotonic()
         self._engine = CachedFinding(
@@ -47,7 +51,7 @@ class CheckHealthHandler:
             deadline_s=deadlines.health_s,
         )
         self._compose = CachedFinding(
-            "asking Docker Compose for its version",
+            VERSION,
             works="available",
             ask=ask_compose,
             clock=clock,
@@ -67,6 +71,8 @@ class CheckHealthHandler:
             logs.append(str(engine["detail"]))
         if not compose["available"]:
             logs.append(str(compose["detail"]))
+        if damage := self._book.damage:
+            logs.append(f"The journal was damaged: {damage}")
         return Completed(
             "\n".join(logs),
             {
@@ -77,5 +83,10 @@ class CheckHealthHandler:
                 "host_uptime_s": self._host.uptime_s(),
                 "engine": engine,
                 "compose": compose,
+                "journal": {
+                    "intact": not damage,
+                    **({"detail": damage} if damage else {}),
+                    "open_jobs": sum(job.changes for job in self._book.ledger.open_jobs()),
+                },
             },
         )

@@ -1,7 +1,7 @@
 """Keeps a link to the control plane, for ever.
 
 A session is one link's life: it reads, writes and confirms, and ends with the link. Jobs belong to
-the dispatcher, so what ends here cancels none of them; their results wait in the outbox.
+the dispatcher, so what ends here cancels none of them; their results wait in the journal.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn
 
-from application.agent.dispatch import Dispatcher
-from application.agent.outbox import Outbox
+from application.agent.plain_link import PlainServing
+from application.agent.sequenced_link import LeftForAnotherLink, SequencedServing
 from application.ports.clock import Clock
-from application.ports.transport import Link, Transport
+from application.ports.network_changes import NetworkChanges
+from application.ports.transport import SEQUENCED, Transport
 from domain.errors import TransportLost, TransportRefused
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,11 @@ STABLE_AFTER_S: Final = 60.0
 must not be dialled once a second for ever."""
 REFUSED_DELAY_S: Final = 120.0
 LONGEST_RETRY_AFTER_S: Final = 3600.0
+AFTER_A_CHANGE_S: Final = 1.0
+"""Within how long after a change of the network it is tried again: addresses may still be on their way."""
+
+CHANGES_APART_S: Final = 5.0
+"""Containers that start change the network too: that must not have a dead peer dialled all the time."""
 
 
 class Connection:
@@ -33,19 +39,27 @@ class Connection:
         self,
         *,
         transport: Transport,
-        dispatcher: Dispatcher,
-        outbox: Outbox,
+        plain: PlainServing,
+        sequenced: SequencedServing,
+        network: NetworkChanges,
         clock: Clock,
         delays: Callable[[], Iterator[float]],
+        spread: Callable[[float], float],
     ) -> None:
         self._transport = transport
-        self._dispatcher = dispatcher
-        self._outbox = outbox
+        self._plain = plain
+        self._sequenced = sequenced
+        self._network = network
         self._clock = clock
         self._delays = delays
+        self._spread = spread
+        self._next_change_at = clock.monotonic()
 
     async def run(self) -> None:
-        """Serve until cancelled, which closes the link; no failure of a link ends it."""
+        """Serve until cancelled, which closes the link; no failure of a link ends it.
+
+        Raises `JournalFailed` where that happens.
+        """
         series = self._delays()
         while True:
             started = self._clock.monotonic()
@@ -54,58 +68,51 @@ class Connection:
             except TransportRefused as exc:
                 delay = max(REFUSED_DELAY_S, _bounded(exc.retry_after_s))
                 logger.error("%s: %s; trying again in %.0f s", exc, exc.advice, delay)
+                await self._clock.sleep(delay)
+            except LeftForAnotherLink as exc:
+                series = self._delays()
+                delay = max(exc.rejoin_at - self._clock.monotonic(), 0.0)
+                logger.info("%s; connecting again in %.1f s", exc, delay)
+                await self._clock.sleep(delay)
             except TransportLost as exc:
                 if self._clock.monotonic() - started >= STABLE_AFTER_S:
                     series = self._delays()
-                delay = max(next(series), _bounded(exc.retry_after_s))
+                asked = _bounded(exc.retry_after_s)
+                delay = max(next(series), asked)
                 logger.warning("%s; connecting again in %.1f s", exc, delay)
+                if await self._sleep_or_change(delay) and not asked:
+                    series = self._delays()
+
+    async def _sleep_or_change(self, delay: float) -> bool:
+        """Wait, but not for long after the network has changed; returns whether it has."""
+        if self._clock.monotonic() < self._next_change_at:
             await self._clock.sleep(delay)
+            return False
+        waited = asyncio.create_task(self._clock.sleep(delay), name="backoff")
+        changed = asyncio.create_task(self._network.changed(), name="network-changes")
+        try:
+            await asyncio.wait({waited, changed}, return_when=asyncio.FIRST_COMPLETED)
+            if waited.done():
+                return False
+            changed.result()
+        finally:
+            waited.cancel()
+            changed.cancel()
+            await asyncio.wait({waited, changed})
+        logger.info("the network has changed; connecting again")
+        self._next_change_at = self._clock.monotonic() + CHANGES_APART_S
+        await self._clock.sleep(self._spread(min(delay, AFTER_A_CHANGE_S)))
+        return True
 
     async def _serve_one_link(self) -> NoReturn:
         link = await self._transport.connect()
-        logger.info("connected")
-        end: TransportLost | None = None
-        try:
-            async with asyncio.TaskGroup() as session:
-                session.create_task(self._read(link), name="session-reader")
-                session.create_task(self._write(link), name="session-writer")
-                session.create_task(self._confirm(link), name="session-confirmer")
-        except* TransportLost as lost:
-            # Raised below: before Python 3.11.4, what is raised here comes out as a group again.
-            end = _first(lost)
-        finally:
-            self._outbox.rewind()
-            await link.close("the agent is stopping")
-        assert end is not None, "a session ends only with its link"
-        raise end
-
-    async def _read(self, link: Link) -> None:
-        while True:
-            await self._outbox.room()
-            self._dispatcher.submit(await link.receive())
-            # A burst of frames is received without waiting: let the jobs and the writer in between.
-            await self._clock.sleep(0)
-
-    async def _write(self, link: Link) -> None:
-        while True:
-            event = await self._outbox.take()
-            await link.send(event)
-            self._outbox.sent()
-
-    async def _confirm(self, link: Link) -> None:
-        while True:
-            mark = await self._outbox.sent_unconfirmed()
-            await link.confirm()
-            self._outbox.confirm(mark)
+        logger.info("connected, over protocol v%d", link.version)
+        if link.version == SEQUENCED:
+            await self._sequenced.serve(link)
+        else:
+            await self._plain.serve(link)
+        raise AssertionError("a session ends only with its link")
 
 
 def _bounded(retry_after_s: float | None) -> float:
     return min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S)
-
-
-def _first(group: BaseExceptionGroup[TransportLost]) -> TransportLost:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, TransportLost)
-    return found

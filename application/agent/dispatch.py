@@ -2,7 +2,8 @@
 
 Commands of one project run one after another in the order they came; different projects run at the
 same time, up to a bound. Commands that concern no project run at once. The dispatcher belongs to the
-process and not to a link: a link that ends cancels nothing.
+process and not to a link: a link that ends cancels nothing. What changes something outlives the
+process too: it is in the journal, and goes on when the agent starts again.
 """
 
 from __future__ import annotations
@@ -12,19 +13,27 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from application.agent.handling import Completed, Handler, Outcome
-from domain.commands import CHANGING_COMMANDS, Command, project_of, weight_of
-from domain.errors import Busy, Conflict, Draining, InstaDeployError
-from domain.events import Event, FinalEvent, JobCompleted, JobFailed, JobReceived, refusal_of
-from domain.job import Job, JobState
-from domain.messages import MalformedMessage, Message, RefusedRequest, Request
+from application.agent.handling import Completed, Failed, Outcome
+from application.agent.job_book import JobBook, JournalFailed
+from application.agent.steps import JobSteps, StepTools
+from application.ports.clock import Clock
+from domain.commands import CHANGING_COMMANDS, Command, DeployCompose, project_of, weight_of
+from domain.errors import Busy, Canceled, Draining, InstaDeployError
+from domain.events import FinalEvent, JobCompleted, JobFailed, final_event_of, refusal_of
+from domain.job import Job, JobId, JobState
+from domain.ledger import LedgerJob
+from domain.records import JobAccepted, JobFinished, Moment
 
 logger = logging.getLogger(__name__)
 
 INTERRUPTED: Final = "the agent stopped before the job had ended, and ended it"
-"""Said of a job that was running when the agent's time to stop was over."""
+"""Said of a read that was running when the agent was stopped."""
+FORGOTTEN: Final = (
+    "what this job was to do was lost when the agent's journal was damaged; what it had done stays"
+)
+_BUG: Final = "the agent failed to carry this out because of an internal error; its log says more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,98 +45,88 @@ class DispatchLimits:
     running_projects: int = 8
 
 
+class ResultSink(Protocol):
+    """Takes what is to be said of jobs."""
+
+    def put(self, event: FinalEvent) -> None:
+        """The final event of a read."""
+        ...
+
+    def put_result(self, event: FinalEvent) -> None:
+        """The final event of a job that is in the journal, to be said again until it is confirmed."""
+        ...
+
+
 class Dispatcher:
-    """Takes messages in, and emits each job's events in order: received, then one final event."""
+    """Carries jobs out, and gives each its one end."""
 
     def __init__(
         self,
         *,
-        handlers: Mapping[type[Any], Handler[Any]],
-        emit: Callable[[Event], None],
+        handlers: Mapping[type[Any], Callable[..., Any]],
+        book: JobBook,
+        tools: StepTools,
+        results: ResultSink,
+        clock: Clock,
         limits: DispatchLimits,
     ) -> None:
         self._handlers = handlers
-        self._emit = emit
+        self._book = book
+        self._tools = tools
+        self._results = results
+        self._clock = clock
         self._limits = limits
         self._turns = asyncio.Semaphore(limits.running_projects)
         self._lanes: dict[str, deque[Job]] = {}
-        self._changing: dict[str, Job] = {}
+        self._open: dict[str, Job] = {}
+        self._steps: dict[str, JobSteps] = {}
         self._open_jobs = 0
         self._open_bytes = 0
-        self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._tasks: asyncio.TaskGroup | None = None
 
-    async def run(self) -> None:
-        """Own the tasks of all jobs until cancelled; cancelling ends them and what they started."""
+    async def run(self, started: asyncio.Event) -> None:
+        """Own the tasks of all jobs until cancelled, which ends reads and leaves the others alone.
+
+        `started` is set when what the journal knows of goes on. Raises `JournalFailed` where that
+        happens.
+        """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            self._recover()
+            started.set()
             await asyncio.get_running_loop().create_future()
 
-    def submit(self, message: Message) -> None:
-        """Take one message in. Never waits: what cannot be taken is answered with a failure."""
-        match message:
-            case Request():
-                self._emit(JobReceived(message.job_id.value))
-                try:
-                    self._accept(message)
-                except InstaDeployError as exc:
-                    self._emit(refusal_of(message.job_id.value, exc))
-            case RefusedRequest():
-                self._emit(JobReceived(message.job_id))
-                self._emit(refusal_of(message.job_id, message.error))
-            case MalformedMessage():
-                self._emit(refusal_of(message.job_id, message.error))
-
-    async def drain(self, patience: asyncio.Event) -> None:
-        """Take no new commands, refuse those that wait, and let those that run end.
-
-        Returns when all have ended or `patience` is set, whichever comes first.
-        """
-        self._draining = True
-        for lane in self._lanes.values():
-            for job in [job for job in lane if job.state is JobState.ACCEPTED]:
-                lane.remove(job)
-                job.move_to(JobState.CANCELED)
-                self._close(job, refusal_of(job.job_id.value, Draining()))
-        async with asyncio.TaskGroup() as waiting:
-            idle = waiting.create_task(self._idle.wait(), name="drain-idle")
-            given_up = waiting.create_task(patience.wait(), name="drain-patience")
-            await asyncio.wait({idle, given_up}, return_when=asyncio.FIRST_COMPLETED)
-            idle.cancel()
-            given_up.cancel()
-
-    def _accept(self, request: Request) -> None:
-        if self._draining or self._tasks is None:
-            raise Draining()
-        job = Job(request.job_id, request.command)
-        if isinstance(job.command, CHANGING_COMMANDS):
-            twin = self._changing.get(job.job_id.value)
-            if twin is not None:
-                if twin.command == job.command:
-                    return  # Still being carried out; its final event answers both.
-                raise Conflict(f"id: {job.job_id.value!r} belongs to another command being run")
-        weight = weight_of(job.command)
+    def check_room(self, command: Command) -> None:
+        """Raise `Busy` where too much waits and runs already."""
         if self._open_jobs >= self._limits.open_jobs:
             raise Busy(f"{self._open_jobs} commands are waiting or running on this agent")
-        if self._open_jobs and self._open_bytes + weight > self._limits.open_bytes:
+        if self._open_jobs and self._open_bytes + weight_of(command) > self._limits.open_bytes:
             raise Busy("the commands that wait on this agent hold too much memory")
-        self._open(job)
 
-    def _open(self, job: Job) -> None:
-        assert self._tasks is not None
+    def reserve(self, command: Command) -> None:
+        """Count a command that is being written down, and will be opened or released."""
         self._open_jobs += 1
-        self._open_bytes += weight_of(job.command)
-        self._idle.clear()
-        if isinstance(job.command, CHANGING_COMMANDS):
-            self._changing[job.job_id.value] = job
+        self._open_bytes += weight_of(command)
+
+    def release(self, command: Command) -> None:
+        """It came to nothing."""
+        self._open_jobs -= 1
+        self._open_bytes -= weight_of(command)
+
+    def open(self, job: Job) -> None:
+        """Let a job run when its turn comes; `reserve` was called for it."""
+        assert self._tasks is not None
+        if job.is_journalled:
+            self._open[job.job_id.value] = job
+        if job.deadline is not None:
+            self._tasks.create_task(self._expire(job), name=f"deadline-{job.job_id}")
         project = project_of(job.command)
         if project is None:
             self._tasks.create_task(self._carry_out(job), name=f"job-{job.job_id}")
             return
         lane = self._lanes.get(project.compose_name)
         if lane is not None:
+            self._supersede(lane, job)
             lane.append(job)
             return
         self._lanes[project.compose_name] = deque([job])
@@ -135,65 +134,200 @@ class Dispatcher:
             self._work_lane(project.compose_name), name=f"project-{project.compose_name}"
         )
 
+    def cancel(self, job_id: str) -> None:
+        """End a job that is open: at once where it waits, soon where it runs."""
+        job = self._open.get(job_id)
+        if job is None:
+            return
+        if job.state is JobState.ACCEPTED:
+            self._end_unbegun(job, JobState.CANCELED, "canceled before it was begun")
+        elif job_id in self._steps:
+            self._steps[job_id].cancel()
+
+    def drain(self) -> None:
+        """Refuse the reads that wait; what is in the journal goes on when the agent starts again."""
+        for lane in self._lanes.values():
+            for job in [job for job in lane if not job.is_journalled]:
+                lane.remove(job)
+                job.move_to(JobState.CANCELED)
+                self._close(job)
+                self._results.put(refusal_of(job.job_id.value, Draining()))
+
+    def _recover(self) -> None:
+        for known in list(self._book.ledger.open_jobs()):
+            if known.accepted.command is None:
+                self._spawn(self._bury(known), f"job-{known.job_id}")
+                continue
+            self.reserve(known.accepted.command)
+            self.open(job_of(known.accepted, self._clock.since_boot()))
+            if known.is_cancel_requested and not known.attempts:
+                self.cancel(known.job_id)
+
+    async def _bury(self, known: LedgerJob) -> None:
+        finished = self._finished(
+            known.job_id, JobState.FAILED, Failed(FORGOTTEN, data={"reason": "journal_damaged"})
+        )
+        await self._record_result(finished)
+
     async def _work_lane(self, compose_name: str) -> None:
         lane = self._lanes[compose_name]
         while lane:
             async with self._turns:
-                # Draining may have emptied the lane while this waited for its turn.
+                # What waited may be gone by the time that it is its turn.
                 if lane:
                     await self._carry_out(lane.popleft())
         del self._lanes[compose_name]
 
+    def _supersede(self, lane: deque[Job], newer: Job) -> None:
+        if not (newer.is_sequenced and isinstance(newer.command, DeployCompose)):
+            return
+        for job in list(lane):
+            if (
+                job.is_sequenced
+                and isinstance(job.command, DeployCompose)
+                and not self._has_begun(job)
+            ):
+                self._end_unbegun(
+                    job,
+                    JobState.SUPERSEDED,
+                    f"superseded by {newer.job_id.value!r}, a newer deployment of its project",
+                    {"superseded_by": newer.job_id.value},
+                )
+
+    def _has_begun(self, job: Job) -> bool:
+        known = self._book.ledger.jobs.get(job.job_id.value)
+        return known is not None and bool(known.attempts)
+
+    async def _expire(self, job: Job) -> None:
+        assert job.deadline is not None
+        await self._clock.sleep(job.deadline - self._clock.since_boot().seconds)
+        if job.state is JobState.ACCEPTED:
+            self._end_unbegun(job, JobState.EXPIRED, "its deadline passed before it was begun")
+
+    def _end_unbegun(
+        self, job: Job, state: JobState, why: str, data: Mapping[str, object] | None = None
+    ) -> None:
+        project = project_of(job.command)
+        if project is not None and job in (lane := self._lanes.get(project.compose_name, deque())):
+            lane.remove(job)
+        job.move_to(state)
+        failed = Failed(why, data={"reason": state.value, **(data or {})})
+        self._spawn(self._end(job, failed), f"end-{job.job_id}")
+
     async def _carry_out(self, job: Job) -> None:
+        if job.state is not JobState.ACCEPTED:
+            return
         job.move_to(JobState.RUNNING)
-        job_id, command_name = job.job_id.value, type(job.command).__name__
-        self._log(job, "job %s: %s starts", job_id, command_name)
-        event: FinalEvent
-        why = ""
+        self._log(job, "job %s: %s starts", job.job_id.value, type(job.command).__name__)
         try:
-            outcome = await self._handle(job.command)
-            if isinstance(outcome, Completed):
-                job.move_to(JobState.SUCCEEDED)
-                event = JobCompleted(job_id, outcome.logs, outcome.data)
-            else:
-                job.move_to(JobState.FAILED)
-                event = JobFailed(job_id, outcome.error, outcome.logs, outcome.data)
-                why = outcome.what  # The error quotes Compose, which may quote the compose file.
+            outcome = await self._outcome_of(job)
         except asyncio.CancelledError:
-            job.move_to(JobState.CANCELED)
-            self._close(job, JobFailed(job_id, INTERRUPTED, data={"reason": "interrupted"}))
+            if not job.is_journalled:
+                job.move_to(JobState.CANCELED)
+                failed = Failed(INTERRUPTED, data={"reason": "interrupted"})
+                self._close(job)
+                self._results.put(self._event(job.job_id.value, failed))
             raise
+        await self._end(job, outcome)
+
+    async def _outcome_of(self, job: Job) -> Outcome:
+        try:
+            outcome = await self._handle(job)
+        except Canceled as exc:
+            job.move_to(JobState.CANCELED)
+            return Failed(str(exc), logs=exc.logs, data={"reason": exc.code})
         except InstaDeployError as exc:
-            job.move_to(JobState.FAILED)
-            event = refusal_of(job_id, exc)
+            refusal = refusal_of(job.job_id.value, exc)
+            outcome = Failed(refusal.error, data=refusal.data)
+        except JournalFailed:
+            raise
         except Exception:
-            logger.exception("job %s: %s broke; this is a bug", job_id, command_name)
-            job.move_to(JobState.FAILED)
-            event = JobFailed(
-                job_id,
-                "the agent failed to carry this out because of an internal error; its log says more",
-                data={"reason": InstaDeployError.code},
-            )
-        self._close(job, event, why=why)
+            command_name = type(job.command).__name__
+            logger.exception("job %s: %s broke; this is a bug", job.job_id.value, command_name)
+            outcome = Failed(_BUG, data={"reason": InstaDeployError.code})
+        job.move_to(JobState.SUCCEEDED if isinstance(outcome, Completed) else JobState.FAILED)
+        return outcome
 
-    async def _handle(self, command: Command) -> Outcome:
-        return await self._handlers[type(command)](command)
+    async def _handle(self, job: Job) -> Outcome:
+        handler = self._handlers[type(job.command)]
+        outcome: Outcome
+        if not isinstance(job.command, CHANGING_COMMANDS):
+            outcome = await handler(job.command)
+            return outcome
+        job_id = job.job_id.value
+        steps = JobSteps(job_id, job.deadline, self._tools)
+        known = self._book.ledger.jobs.get(job_id)
+        if known is not None and known.is_cancel_requested:
+            steps.cancel()
+        self._steps[job_id] = steps
+        try:
+            outcome = await handler(job.command, steps)
+        finally:
+            del self._steps[job_id]
+        return outcome
 
-    def _close(self, job: Job, event: FinalEvent, *, why: str = "") -> None:
-        self._open_jobs -= 1
-        self._open_bytes -= weight_of(job.command)
-        if isinstance(job.command, CHANGING_COMMANDS):
-            self._changing.pop(job.job_id.value, None)
-        if self._open_jobs == 0:
-            self._idle.set()
-        if isinstance(event, JobFailed):
-            logger.warning("job %s: %s: %s", event.job_id, job.state, why or event.error)
+    async def _end(self, job: Job, outcome: Outcome) -> None:
+        """Give a job its end, which is durable before anybody is told."""
+        job_id = job.job_id.value
+        if job.is_journalled:
+            await self._record_result(self._finished(job_id, job.state, outcome))
+            self._close(job)
         else:
-            self._log(job, "job %s: %s", event.job_id, job.state)
-        self._emit(event)
+            self._close(job)
+            self._results.put(self._event(job_id, outcome))
+        if isinstance(outcome, Failed):
+            # The error may quote Compose, which may quote the compose file.
+            logger.warning("job %s: %s: %s", job_id, job.state, outcome.what)
+        else:
+            self._log(job, "job %s: %s", job_id, job.state)
+
+    async def _record_result(self, finished: JobFinished) -> None:
+        await self._book.record(finished, must=True)
+        self._results.put_result(final_event_of(finished))
+
+    def _finished(self, job_id: str, state: JobState, outcome: Outcome) -> JobFinished:
+        return JobFinished(
+            job_id,
+            state,
+            outcome.logs,
+            outcome.error if isinstance(outcome, Failed) else "",
+            outcome.data,
+            self._clock.now().timestamp(),
+        )
+
+    @staticmethod
+    def _event(job_id: str, outcome: Outcome) -> FinalEvent:
+        if isinstance(outcome, Failed):
+            return JobFailed(job_id, outcome.error, outcome.logs, outcome.data)
+        return JobCompleted(job_id, outcome.logs, outcome.data)
+
+    def _close(self, job: Job) -> None:
+        self._open.pop(job.job_id.value, None)
+        self.release(job.command)
+
+    def _spawn(self, work: Any, name: str) -> None:
+        assert self._tasks is not None
+        self._tasks.create_task(work, name=name)
 
     @staticmethod
     def _log(job: Job, text: str, *values: str) -> None:
         """Reads may come by the thousand, and what changes nothing is no news."""
         is_news = isinstance(job.command, CHANGING_COMMANDS)
         logger.log(logging.INFO if is_news else logging.DEBUG, text, *values)
+
+
+def job_of(accepted: JobAccepted, now: Moment) -> Job:
+    """The job that was accepted. After a reboot its deadline counts anew."""
+    assert accepted.command is not None
+    deadline = None
+    if accepted.deadline_s is not None:
+        is_same_boot = accepted.accepted_at.boot_id == now.boot_id
+        begins = accepted.accepted_at.seconds if is_same_boot else now.seconds
+        deadline = begins + accepted.deadline_s
+    return Job(
+        JobId(accepted.job_id),
+        accepted.command,
+        is_journalled=True,
+        is_sequenced=accepted.peer_seq is not None,
+        deadline=deadline,
+    )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from application.agent.handling import Completed, ComposeStep, Deadlines, Outcome
+from application.agent.handling import (
+    Completed,
+    Deadlines,
+    Failed,
+    Outcome,
+    StepTimedOut,
+    compose_failure,
+    run_step,
+)
 from application.ports.clock import Clock
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.project_files import ProjectFiles
@@ -13,6 +21,8 @@ from domain.commands import GetStatus
 from domain.errors import NotFound
 from domain.output import BoundedOutput
 from domain.services import ServiceContainer, describe_services
+
+_CONSEQUENCE = "how the project is cannot be said"
 
 
 class GetStatusHandler:
@@ -33,20 +43,17 @@ class GetStatusHandler:
         except NotFound as exc:
             return Completed(str(exc), _data(command, exists=False, containers=()))
 
-        containers: list[ServiceContainer] = []
-
-        async def list_containers(output: BoundedOutput) -> int:
-            exit_code, found = await self._runtime.containers(project, output)
-            containers.extend(found)
-            return exit_code
-
-        step = ComposeStep(
-            self._clock,
-            "docker compose ps",
-            self._deadlines.status_s,
-            if_it_fails="how the project is cannot be said",
-        )
-        return await step.failure_of(list_containers) or Completed(
+        output = BoundedOutput()
+        listing = self._runtime.containers(project, output)
+        name = "docker compose ps"
+        try:
+            exit_code, containers = await run_step(
+                self._clock, name, self._deadlines.status_s, listing
+            )
+        except StepTimedOut as exc:
+            return Failed(f"{exc}; {_CONSEQUENCE}", logs=output.text(), data={"reason": "deadline"})
+        failure = compose_failure(name, exit_code, output.text(), consequence=_CONSEQUENCE)
+        return failure or Completed(
             describe_services(project.name, containers),
             _data(command, exists=True, containers=containers),
         )

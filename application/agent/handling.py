@@ -1,13 +1,16 @@
-"""What a command handler is, and the step that every handler is made of."""
+"""What a command handler is, and what it reports."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from application.ports.clock import Clock
-from domain.output import BoundedOutput, cause_of_failure
+from domain.output import cause_of_failure
+
+if TYPE_CHECKING:
+    from application.agent.steps import JobSteps
 
 T = TypeVar("T")
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -44,10 +47,25 @@ Outcome = Completed | Failed
 
 
 class Handler(Protocol[C_contra]):
-    """Carries out one kind of command. An `InstaDeployError` it raises is a refusal."""
+    """Carries out one kind of command that changes nothing.
+
+    An `InstaDeployError` that it raises is a refusal.
+    """
 
     async def __call__(self, command: C_contra, /) -> Outcome:
         """Carry the command out; cancelled, it leaves no process behind."""
+        ...
+
+
+class JobHandler(Protocol[C_contra]):
+    """Carries out one kind of command that changes something, in steps that are journalled.
+
+    An agent that starts again calls it again, from its beginning: a step that is over gives what it
+    gave before, and everything between two steps must be harmless a second time.
+    """
+
+    async def __call__(self, command: C_contra, steps: JobSteps, /) -> Outcome:
+        """Carry the command out; cancelled, it leaves the step that runs alone."""
         ...
 
 
@@ -63,7 +81,7 @@ class Deadlines:
 
 
 class StepTimedOut(Exception):
-    """A step passed its deadline and was ended; `str()` names both."""
+    """A question passed its deadline and was ended; `str()` names both."""
 
 
 async def run_step(clock: Clock, name: str, seconds: float, work: Awaitable[T]) -> T:
@@ -75,32 +93,13 @@ async def run_step(clock: Clock, name: str, seconds: float, work: Awaitable[T]) 
         raise StepTimedOut(f"{name} took longer than {seconds:g} s and was ended") from exc
 
 
-class ComposeStep:
-    """One run of Compose within a deadline, and the output it leaves."""
-
-    def __init__(self, clock: Clock, name: str, deadline_s: float, *, if_it_fails: str) -> None:
-        self._clock = clock
-        self._name = name
-        self._deadline_s = deadline_s
-        self._consequence = if_it_fails
-        self.output = BoundedOutput()
-
-    async def failure_of(self, run: Callable[[BoundedOutput], Awaitable[int]]) -> Failed | None:
-        """Run it; returns what to report where it failed, None where it succeeded."""
-        try:
-            exit_code = await run_step(self._clock, self._name, self._deadline_s, run(self.output))
-        except StepTimedOut as exc:
-            return Failed(
-                f"{exc}; {self._consequence}",
-                logs=self.output.text(),
-                data={"reason": "deadline"},
-            )
-        if exit_code == 0:
-            return None
-        output = self.output.text()
-        return Failed(
-            f"{self._name} failed with exit code {exit_code}; {self._consequence}",
-            cause=cause_of_failure(output),
-            logs=output,
-            data={"reason": "compose_failed", "exit_code": exit_code},
-        )
+def compose_failure(name: str, exit_code: int, output: str, *, consequence: str) -> Failed | None:
+    """What to report of a run of Compose that is over; None where it succeeded."""
+    if exit_code == 0:
+        return None
+    return Failed(
+        f"{name} failed with exit code {exit_code}; {consequence}",
+        cause=cause_of_failure(output),
+        logs=output,
+        data={"reason": "compose_failed", "exit_code": exit_code},
+    )

@@ -1,18 +1,20 @@
-"""Events on their way to the control plane.
+"""Events on their way to a control plane that speaks protocol v1.
 
 A final event stays here until the peer has proven that it arrived, so that a socket that dies at
 the wrong moment loses no result: after the reconnect it is sent again (protocol v1: at least once).
-An acknowledgement only means something on the link that its command came on, and goes with it.
+An acknowledgement only means something on the link that its command came on, and goes with it. What is
+in the journal too is here only while a link is up: each link begins with what the journal has.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from domain.events import Event, JobReceived
+from domain.events import Event, FinalEvent, JobReceived
 
 MAX_UNSENT: Final = 4096
 MAX_UNCONFIRMED: Final = 16_384
@@ -29,6 +31,7 @@ class _Entry:
     event: Event
     sends: int = 0
     ticket: int = 0
+    is_journalled: bool = False
 
     @property
     def size(self) -> int:
@@ -59,15 +62,40 @@ class Outbox:
         self._last_taken = 0
         self._last_sent = 0
         self._moved = asyncio.Event()
+        self._is_attached = False
+        self._journalled_sends: Counter[str] = Counter()
+        self.link_number = 0
+        """Rises with each link that ends."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._taken)
 
+    def attach(self, results: Iterable[FinalEvent]) -> None:
+        """A link is up; these results are in the journal, and are sent before anything else."""
+        entries = [self._journalled(result) for result in results]
+        self._waiting.extendleft(reversed(entries))
+        self._bytes += sum(entry.size for entry in entries)
+        self._is_attached = True
+        self._signal()
+
+    def put_result(self, event: FinalEvent) -> None:
+        """Add a result that is in the journal; without a link, the next one begins with it."""
+        if self._is_attached:
+            self._add(self._journalled(event))
+
     def put(self, event: Event) -> None:
         """Add an event at the end; past the bound on memory it goes without its output."""
+        self._add(_Entry(event))
+
+    def _journalled(self, event: FinalEvent) -> _Entry:
+        sends = self._journalled_sends[event.job_id]
+        slim = _without_output(event) if sends >= SENDS_BEFORE_SLIMMING else event
+        return _Entry(slim, sends, is_journalled=True)
+
+    def _add(self, entry: _Entry) -> None:
+        event = entry.event
         if not isinstance(event, JobReceived) and self._bytes + len(event.logs) > self._max_bytes:
-            event = replace(event, logs=_NO_SPACE)
-        entry = _Entry(event)
+            entry.event = replace(event, logs=_NO_SPACE)
         self._waiting.append(entry)
         self._bytes += entry.size
         self._signal()
@@ -83,6 +111,8 @@ class Outbox:
             await self._change()
         entry = self._waiting.popleft()
         entry.sends += 1
+        if entry.is_journalled:
+            self._journalled_sends[entry.event.job_id] = entry.sends
         self._last_taken += 1
         entry.ticket = self._last_taken
         if isinstance(entry.event, JobReceived):
@@ -105,15 +135,30 @@ class Outbox:
             await self._change()
         return self._last_sent
 
-    def confirm(self, mark: int) -> None:
-        """Everything sent up to the mark has arrived, and is forgotten."""
+    def confirm(self, mark: int) -> tuple[str, ...]:
+        """Everything sent up to the mark has arrived, and is forgotten.
+
+        Returns the ids of the jobs whose arrival the journal has to know of.
+        """
+        arrived = []
         while self._taken and self._taken[0].ticket <= mark:
-            self._bytes -= self._taken.popleft().size
+            entry = self._taken.popleft()
+            self._bytes -= entry.size
+            if entry.is_journalled:
+                arrived.append(entry.event.job_id)
+                del self._journalled_sends[entry.event.job_id]
         self._signal()
+        return tuple(arrived)
 
     def rewind(self) -> None:
         """The link is gone: unconfirmed final events wait again, in order, before all others."""
-        kept = [*self._taken, *(e for e in self._waiting if not isinstance(e.event, JobReceived))]
+        kept = [
+            entry
+            for entry in (*self._taken, *self._waiting)
+            if not isinstance(entry.event, JobReceived) and not entry.is_journalled
+        ]
+        self._is_attached = False
+        self.link_number += 1
         for entry in kept:
             if entry.sends >= SENDS_BEFORE_SLIMMING:
                 entry.event = _without_output(entry.event)

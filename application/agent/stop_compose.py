@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from application.agent.handling import Completed, ComposeStep, Deadlines, Outcome
-from application.ports.clock import Clock
+from application.agent.handling import Completed, Deadlines, Outcome
+from application.agent.steps import VERSION, JobSteps, StepPlan
+from application.ports.compose_executor import ComposeAction
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.project_files import ProjectFiles
 from domain.commands import StopCompose
+
+REMOVE = "remove"
 
 
 class StopComposeHandler:
     """Stops what this agent deployed; a project it does not know is refused."""
 
     def __init__(
-        self, *, files: ProjectFiles, runtime: ComposeRuntime, clock: Clock, deadlines: Deadlines
+        self, *, files: ProjectFiles, runtime: ComposeRuntime, deadlines: Deadlines
     ) -> None:
         self._files = files
         self._runtime = runtime
-        self._clock = clock
         self._deadlines = deadlines
 
-    async def __call__(self, command: StopCompose) -> Outcome:
+    async def __call__(self, command: StopCompose, steps: JobSteps, /) -> Outcome:
         """Stop; stopping a stopped project succeeds."""
         project = await self._files.locate(command.project)
-        step = ComposeStep(
-            self._clock,
-            "docker compose down",
-            self._deadlines.stop_s,
-            if_it_fails="some of its containers may still run",
+        if not steps.has_begun(REMOVE):
+            await steps.ask(VERSION, self._deadlines.check_s, self._runtime.ensure_supported())
+        report = await steps.run(
+            StepPlan(
+                REMOVE,
+                ComposeAction.DOWN,
+                project,
+                self._deadlines.stop_s,
+                consequence="some of its containers may still run",
+            )
         )
-        return await step.failure_of(partial(self._runtime.down, project)) or Completed(
-            f"Project '{project.name}' stopped successfully.\n\nOutput:\n{step.output.text()}"
+        return report.failure or Completed(
+            f"Project '{project.name}' stopped successfully.\n\nOutput:\n{report.output}"
         )

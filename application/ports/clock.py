@@ -6,12 +6,18 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from domain.records import Moment
+
 
 class Clock(Protocol):
     """All time that the application knows."""
 
     def monotonic(self) -> float:
         """Seconds since some moment; never goes back, whatever happens to the wall clock."""
+        ...
+
+    def since_boot(self) -> Moment:
+        """How long the machine has been up, asleep or awake; comparable across our own restarts."""
         ...
 
     def now(self) -> datetime:

@@ -43,3 +43,10 @@ class ComposeRuntime(Protocol):
     async def version(self) -> str:
         """The version of Compose, such as `2.26.1`."""
         ...
+
+    async def ensure_supported(self) -> None:
+        """Raise `RuntimeUnavailable` where Docker or Compose is missing or too old to be used.
+
+        Asks at most once until it has succeeded, also for those who ask at the same time.
+        """
+        ...

@@ -28,3 +28,11 @@ class Host(Protocol):
     def uptime_s(self) -> float | None:
         """Seconds since the machine booted; None where it does not tell."""
         ...
+
+    def load(self) -> float | None:
+        """The load average of the last minute; None where the host does not tell."""
+        ...
+
+    def disk_free_bytes(self) -> int | None:
+        """Room on the disk that holds the agent's state; None where the host does not tell."""
+        ...

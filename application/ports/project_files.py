@@ -38,10 +38,13 @@ class ProjectFiles(Protocol):
         ...
 
     def stage(
-        self, name: ProjectName, file: ComposeFile
+        self, name: ProjectName, file: ComposeFile, key: str
     ) -> AbstractAsyncContextManager[StagedComposeFile]:
         """Write a compose file beside the current one for as long as the context lasts.
 
-        Leaving the context without `publish` removes every trace, a new project's directory too.
+        `key`, letters and digits, is the content's own: the same content staged again under it, also
+        by another process, lies at the same path, and is there at every moment in between.
+        Leaving the context without `publish` removes every trace, a new project's directory too; but
+        left by a cancellation, or by what is no `InstaDeployError`, it stays for whoever comes next.
         """
         ...

@@ -12,7 +12,8 @@ from typing import Final
 
 from adapters.filesystem.instance_lock import InstanceLock
 from adapters.websocket.client import public_address
-from domain.errors import InstaDeployError
+from application.agent.job_book import JournalFailed
+from domain.errors import InstaDeployError, StorageUnavailable
 from entrypoints.agent.container import AgentContainer
 from entrypoints.agent.logging_setup import configure_logging
 from entrypoints.agent.settings import (
@@ -54,9 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("%s", exc)
         return EXIT_CANNOT_START
     logger.info("instadeploy-agent %s starts. %s", VERSION, _summary(settings))
-    asyncio.run(_serve(container))
+    try:
+        asyncio.run(_serve(container))
+    except* (StorageUnavailable, JournalFailed) as group:
+        failure = group.exceptions[0]
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+        logger.error("AGENT_STATE_DIR: %s", failure)
+        return_code = EXIT_CANNOT_START
+    else:
+        return_code = EXIT_OK
     logger.info("stopped")
-    return EXIT_OK
+    return return_code
 
 
 async def _serve(container: AgentContainer) -> None:

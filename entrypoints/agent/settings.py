@@ -95,6 +95,8 @@ class AgentSettings(BaseSettings):
     private_projects: bool = False
     state_dir: AbsolutePath = Field(default=Path("state"), validate_default=True)
 
+    lock_dir: AbsolutePath = Path("/run/lock/instadeploy")
+
     transport: Literal["websocket", "http"] = "websocket"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8090
 
@@ -113,7 +115,6 @@ class AgentSettings(BaseSettings):
     stop_timeout: Seconds = 300.0
     status_timeout: Seconds = 30.0
     health_timeout: Seconds = 5.0
-    shutdown_timeout: Seconds = 30.0
 
     max_queued: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8

@@ -31,6 +31,16 @@ class ClockContract:
         await pass_time(A_MOMENT_S)
         assert clock.monotonic() >= before + A_MOMENT_S
 
+    async def test_time_since_boot_grows_by_what_passes_and_the_boot_stays_the_same(
+        self, clock: Clock, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        before = clock.since_boot()
+        await pass_time(A_MOMENT_S)
+        after = clock.since_boot()
+        assert before.boot_id
+        assert after.boot_id == before.boot_id
+        assert after.seconds >= before.seconds + A_MOMENT_S
+
     def test_the_wall_clock_is_in_utc(self, clock: Clock) -> None:
         assert clock.now().utcoffset() == timedelta(0)
 

@@ -154,6 +154,12 @@ class ComposeRuntimeContract:
         assert await runtime.down(web, BoundedOutput()) == 0
         assert await containers_of(runtime, web) == []
 
+    async def test_one_that_is_supported_says_so_as_often_as_it_is_asked(
+        self, runtime: ComposeRuntime
+    ) -> None:
+        await asyncio.gather(*(runtime.ensure_supported() for _ in range(3)))
+        await runtime.ensure_supported()
+
     async def test_its_version_is_three_numbers(self, runtime: ComposeRuntime) -> None:
         assert re.fullmatch(r"\d+\.\d+\.\d+", await runtime.version())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -64,7 +65,7 @@ class ProjectFilesContract:
     async def test_paths_are_absolute_and_the_file_lies_in_the_projects_directory(
         self, files: ProjectFiles
     ) -> None:
-        async with files.stage(BLOG, NEW) as staged:
+        async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
             for project in (staged.candidate, await staged.publish()):
                 assert project.name == BLOG
                 assert project.directory.startswith("/")
@@ -83,7 +84,7 @@ class ProjectFilesContract:
         self, files: ProjectFiles, read: Callable[[str], bytes]
     ) -> None:
         current = await publish(files, BLOG, OLD)
-        async with files.stage(BLOG, NEW) as staged:
+        async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
             assert staged.candidate.compose_file != current
             assert read(staged.candidate.compose_file) == NEW.content
             assert read(current) == OLD.content
@@ -92,7 +93,7 @@ class ProjectFilesContract:
         self, files: ProjectFiles, everything: Callable[[], set[str]]
     ) -> None:
         before = everything()
-        async with files.stage(BLOG, NEW):
+        async with files.stage(BLOG, NEW, key_of(NEW)):
             assert everything() > before
         assert everything() == before
         with pytest.raises(NotFound):
@@ -106,7 +107,7 @@ class ProjectFilesContract:
     ) -> None:
         current = await publish(files, BLOG, OLD)
         before = everything()
-        async with files.stage(BLOG, NEW):
+        async with files.stage(BLOG, NEW, key_of(NEW)):
             pass
         assert everything() == before
         assert read(current) == OLD.content
@@ -123,28 +124,64 @@ class ProjectFilesContract:
         self, files: ProjectFiles, everything: Callable[[], set[str]]
     ) -> None:
         before = everything()
-        with pytest.raises(LookupError, match="inside"):
-            async with files.stage(BLOG, NEW):
-                raise LookupError("inside")
+        with pytest.raises(StorageUnavailable, match="inside"):
+            async with files.stage(BLOG, NEW, key_of(NEW)):
+                raise StorageUnavailable("inside")
         assert everything() == before
 
-    async def test_a_cancellation_inside_passes_through_and_leaves_no_trace(
-        self, files: ProjectFiles, everything: Callable[[], set[str]]
+    async def test_a_bug_inside_passes_through_and_leaves_the_staged_file(
+        self, files: ProjectFiles, read: Callable[[str], bytes]
     ) -> None:
+        with pytest.raises(LookupError, match="inside"):
+            async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+                raise LookupError("inside")
+        assert read(staged.candidate.compose_file) == NEW.content
+
+    async def test_a_cancellation_inside_passes_through_and_leaves_the_staged_file_and_no_project(
+        self, files: ProjectFiles, read: Callable[[str], bytes]
+    ) -> None:
+        left = await leave_staged(files, BLOG, NEW)
+        assert read(left) == NEW.content
+        with pytest.raises(NotFound):
+            await files.locate(BLOG)
+
+    async def test_what_was_left_staged_is_staged_again_at_the_same_path_and_can_be_published(
+        self,
+        files: ProjectFiles,
+        read: Callable[[str], bytes],
+        everything: Callable[[], set[str]],
+    ) -> None:
+        current = await publish(files, BLOG, OLD)
         before = everything()
-        is_staged = asyncio.Event()
-
-        async def deploy() -> None:
-            async with files.stage(BLOG, NEW):
-                is_staged.set()
-                await asyncio.Event().wait()
-
-        deploying = asyncio.create_task(deploy())
-        await is_staged.wait()
-        deploying.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await deploying
+        left = await leave_staged(files, BLOG, NEW)
+        async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+            assert staged.candidate.compose_file == left
+            assert read(left) == NEW.content
+            assert read(current) == OLD.content
+            await staged.publish()
+        assert read(current) == NEW.content
         assert everything() == before
+
+    async def test_what_was_left_staged_can_be_given_up(
+        self,
+        files: ProjectFiles,
+        read: Callable[[str], bytes],
+        everything: Callable[[], set[str]],
+    ) -> None:
+        current = await publish(files, BLOG, OLD)
+        before = everything()
+        await leave_staged(files, BLOG, NEW)
+        async with files.stage(BLOG, NEW, key_of(NEW)):
+            pass
+        assert everything() == before
+        assert read(current) == OLD.content
+
+    async def test_two_contents_have_two_paths(self, files: ProjectFiles) -> None:
+        paths = set()
+        for file in (OLD, NEW):
+            async with files.stage(BLOG, file, key_of(file)) as staged:
+                paths.add(staged.candidate.compose_file)
+        assert len(paths) == 2
 
     @pytest.mark.parametrize("turns", range(12))
     async def test_cancelled_at_any_moment_the_old_file_or_the_new_one_is_there_whole(
@@ -161,9 +198,13 @@ class ProjectFilesContract:
             await asyncio.sleep(0)
         publishing.cancel()
         outcome = (await asyncio.gather(publishing, return_exceptions=True))[0]
-        assert everything() == before
+        left = everything() - before
+        assert len(left) <= 1
         assert read(current) in (OLD.content, NEW.content)
         assert isinstance(outcome, asyncio.CancelledError) or read(current) == NEW.content
+        assert not left or read(current) == OLD.content
+        await publish(files, BLOG, NEW)
+        assert everything() == before
 
     async def test_projects_do_not_see_each_other(
         self, files: ProjectFiles, read: Callable[[str], bytes]
@@ -224,7 +265,29 @@ class ProjectFilesContract:
             await files.locate(BLOG)
 
 
+def key_of(file: ComposeFile) -> str:
+    """A name for the content."""
+    return hashlib.sha256(file.content).hexdigest()[:16]
+
+
 async def publish(files: ProjectFiles, name: ProjectName, file: ComposeFile) -> str:
     """Make a file a project's current one; returns where it lies."""
-    async with files.stage(name, file) as staged:
+    async with files.stage(name, file, key_of(file)) as staged:
         return (await staged.publish()).compose_file
+
+
+async def leave_staged(files: ProjectFiles, name: ProjectName, file: ComposeFile) -> str:
+    """Stage a file, and be cancelled then; returns where it lay."""
+    paths: asyncio.Queue[str] = asyncio.Queue()
+
+    async def stage() -> None:
+        async with files.stage(name, file, key_of(file)) as staged:
+            paths.put_nowait(staged.candidate.compose_file)
+            await asyncio.Event().wait()
+
+    staging = asyncio.create_task(stage())
+    path = await paths.get()
+    staging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await staging
+    return path

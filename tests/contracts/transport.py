@@ -64,6 +64,13 @@ async def soon(awaitable: Awaitable[T]) -> T:
         return await awaitable
 
 
+async def connected(transport: Transport) -> Link:
+    """A link of protocol v1, to a peer that selects no other version."""
+    link = await soon(transport.connect())
+    assert link.version == 1
+    return link
+
+
 def command(job_id: str, command_type: str = "HEALTH_CHECK", **payload: object) -> str:
     """A frame of protocol v1."""
     return json.dumps({"id": job_id, "type": command_type, "payload": payload})
@@ -74,7 +81,7 @@ class TransportContract:
 
     @pytest.fixture
     async def link(self, transport: Transport, peer: ScriptedPeer) -> AsyncIterator[Link]:
-        link = await soon(transport.connect())
+        link = await connected(transport)
         yield link
         await soon(link.close("the test is over"))
 
@@ -154,9 +161,9 @@ class TransportContract:
         self, link: Link, peer: ScriptedPeer, steps: int
     ) -> None:
         receiving = asyncio.create_task(link.receive())
-        await _let_the_loop_turn()
+        await let_the_loop_turn()
         await peer.send(command("job-1"))
-        await _let_the_loop_turn(steps)
+        await let_the_loop_turn(steps)
         receiving.cancel()
         try:
             message = await soon(receiving)
@@ -176,7 +183,7 @@ class TransportContract:
 
     async def test_closing_ends_a_receive_that_waits(self, link: Link) -> None:
         receiving = asyncio.create_task(link.receive())
-        await _let_the_loop_turn()
+        await let_the_loop_turn()
         await soon(link.close("closed by the test"))
 
         with pytest.raises(TransportLost):
@@ -186,7 +193,7 @@ class TransportContract:
         self, transport: Transport, link: Link
     ) -> None:
         await soon(link.close("closed by the test"))
-        again = await soon(transport.connect())
+        again = await connected(transport)
         try:
             await soon(again.confirm())
         finally:
@@ -196,7 +203,7 @@ class TransportContract:
         self, transport: Transport, link: Link
     ) -> None:
         await soon(link.close("first"))
-        again = await soon(transport.connect())
+        again = await connected(transport)
         try:
             await soon(link.close("second"))
             await soon(again.confirm())
@@ -252,7 +259,7 @@ class PeerConnectionContract(TransportContract):
         await peer.withhold()
         await soon(link.send(JobCompleted("job-1", "done")))
         confirming = asyncio.create_task(link.confirm())
-        await _let_the_loop_turn()
+        await let_the_loop_turn()
         was_confirmed_unread = confirming.done()
         await peer.resume()
         await soon(confirming)
@@ -264,7 +271,7 @@ class PeerConnectionContract(TransportContract):
     ) -> None:
         await peer.withhold()
         confirming = asyncio.create_task(link.confirm())
-        await _let_the_loop_turn()
+        await let_the_loop_turn()
         confirming.cancel()
         with pytest.raises(asyncio.CancelledError):
             await soon(confirming)
@@ -274,7 +281,7 @@ class PeerConnectionContract(TransportContract):
 
     async def test_a_cut_ends_a_receive_that_waits(self, link: Link, peer: ConnectedPeer) -> None:
         receiving = asyncio.create_task(link.receive())
-        await _let_the_loop_turn()
+        await let_the_loop_turn()
         await peer.cut()
 
         with pytest.raises(TransportLost):
@@ -283,7 +290,7 @@ class PeerConnectionContract(TransportContract):
     async def test_a_cut_ends_a_confirm_that_waits(self, link: Link, peer: ConnectedPeer) -> None:
         await peer.withhold()
         confirming = asyncio.create_task(link.confirm())
-        await _let_the_loop_turn()
+        await let_the_loop_turn()
         await peer.cut()
 
         with pytest.raises(TransportLost):
@@ -310,7 +317,7 @@ async def _send_all(peer: ScriptedPeer, count: int) -> None:
         await peer.send(command(str(n)))
 
 
-async def _let_the_loop_turn(times: int = LOOP_STEPS) -> None:
+async def let_the_loop_turn(times: int = LOOP_STEPS) -> None:
     for _ in range(times):
         await asyncio.sleep(0)
 

@@ -11,6 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from domain.records import Moment
+
 TURNS_TO_SETTLE = 40
 """How often the loop goes round for what became ready to run to its next wait. A turn is a callback
 and not a time, so that this is as exact on a slow machine as on a fast one."""
@@ -36,6 +38,7 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.slept: list[float] = []
+        self.boot_id = "boot-1"
         self._seconds = 1000.0
         self._alarms: list[_Alarm] = []
         self._numbers = itertools.count()
@@ -54,6 +57,10 @@ class FakeClock:
     def monotonic(self) -> float:
         """See `Clock`."""
         return self._seconds
+
+    def since_boot(self) -> Moment:
+        """See `Clock`; goes with the virtual time."""
+        return Moment(self.boot_id, self._seconds)
 
     def now(self) -> datetime:
         """See `Clock`; goes with the virtual time."""

@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -19,6 +19,9 @@ from domain.services import ServiceContainer
 
 INVALID_FILE = 15
 """Compose's exit code for a file that is no compose file."""
+
+UNFINISHED = "0123456789ab_"
+"""What stands before the name of a container whose creation in another one's place is unfinished."""
 
 _EXITS = re.compile(r"exit (\d+)")
 
@@ -48,6 +51,8 @@ class FakeComposeRuntime:
         self._scripts: dict[str, deque[Scripted]] = {}
         self._containers: dict[str, dict[str, ServiceContainer]] = {}
         self._under_way: list[str] = []
+        self._unfinished: dict[str, list[str]] = {}
+        self._is_known_to_be_supported = False
         self.running: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
         """Subcommand and Compose's name of the project, in the order they were started."""
@@ -133,6 +138,44 @@ class FakeComposeRuntime:
             raise self.unavailable
         await self._play("version", BoundedOutput())
         return self.compose_version
+
+    async def ensure_supported(self) -> None:
+        """See `ComposeRuntime`."""
+        if not self._is_known_to_be_supported:
+            await self.version()
+            self._is_known_to_be_supported = True
+
+    def misname(self, name: str, service: str) -> str:
+        """Leave what a killed recreation leaves: the new container, the old one being gone."""
+        found = self._containers[name][service]
+        wrong = f"{UNFINISHED}{found.container}"
+        self._containers[name][service] = replace(found, container=wrong)
+        return wrong
+
+    def leave_unfinished(self, name: str, service: str) -> str:
+        """Leave what a recreation that was killed earlier leaves: the new one beside the old one."""
+        wrong = f"{UNFINISHED}{self._containers[name][service].container}"
+        self._unfinished.setdefault(name, []).append(wrong)
+        return wrong
+
+    def names_on_engine(self, name: str) -> list[str]:
+        """The names of a project's containers, misnamed and unfinished ones too."""
+        named = [found.container for found in self._containers.get(name, {}).values()]
+        return sorted(named + self._unfinished.get(name, []))
+
+    def put_names_right(self, name: str) -> list[str]:
+        """What `ContainerNames` does; the sentences are its."""
+        said = []
+        for wrong in self._unfinished.pop(name, []):
+            proper = wrong.removeprefix(UNFINISHED)
+            said.append(f"removed the unfinished container {wrong} beside {proper}")
+        containers = self._containers.get(name, {})
+        for service, found in containers.items():
+            proper = found.container.removeprefix(UNFINISHED)
+            if proper != found.container:
+                containers[service] = replace(found, container=proper)
+                said.append(f"renamed the container {found.container} to {proper}")
+        return said
 
     @asynccontextmanager
     async def _call(self, subcommand: str, project: Project) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 
 from application.agent.handling import Completed, Outcome
+from application.agent.steps import JobSteps
 from domain.commands import Command, project_of
 
 
@@ -30,8 +31,8 @@ class FakeHandler:
         """How many commands are being carried out."""
         return self._running.total()
 
-    async def __call__(self, command: Command, /) -> Outcome:
-        """See `Handler`."""
+    async def __call__(self, command: Command, steps: JobSteps | None = None, /) -> Outcome:
+        """See `Handler` and `JobHandler`; it takes no steps."""
         project = project_of(command)
         name = project.compose_name if project else ""
         self.started.append(command)

@@ -18,3 +18,11 @@ class FakeHost:
     def uptime_s(self) -> float | None:
         """See `Host`."""
         return self.uptime
+
+    def load(self) -> float | None:
+        """See `Host`."""
+        return 0.25
+
+    def disk_free_bytes(self) -> int | None:
+        """See `Host`."""
+        return 10 * 1024**3

@@ -65,17 +65,22 @@ class FakeProjectFiles:
         return _project(name, COMPOSE_FILE)
 
     @contextlib.asynccontextmanager
-    async def stage(self, name: ProjectName, file: ComposeFile) -> AsyncIterator[FakeStaged]:
+    async def stage(
+        self, name: ProjectName, file: ComposeFile, key: str
+    ) -> AsyncIterator[FakeStaged]:
         """See `ProjectFiles`."""
         self._check(name)
         if self.is_full:
             raise NoSpace(f"no space left on the disk that holds {ROOT}")
-        candidate = _project(name, f".{COMPOSE_FILE}.{next(self._numbers)}.staged")
+        candidate = _project(name, f".{COMPOSE_FILE}.{key}.staged")
         self.on_disk[candidate.compose_file] = file.content
         try:
             yield FakeStaged(self, candidate)
-        finally:
-            self.on_disk.pop(candidate.compose_file, None)
+        except BaseException as exc:
+            if isinstance(exc, InstaDeployError):
+                self.on_disk.pop(candidate.compose_file, None)
+            raise
+        self.on_disk.pop(candidate.compose_file, None)
 
     def _check(self, name: ProjectName) -> None:
         if self.fails_with is not None:

@@ -12,10 +12,10 @@ from pytest_mock import MockerFixture
 
 from adapters.debug_http import api
 from adapters.wire.codec import MAX_FRAME_BYTES, decode, encode
-from application.agent.dispatch import Dispatcher, DispatchLimits
-from domain.events import Event
 from tests.builders import frame
+from tests.fakes.clock import settle
 from tests.integration.debug_http_client import HURRIED, JSON, TOKEN, DebugAgent, debug_agent
+from tests.unit.dispatching import Bench
 
 COMMAND = frame("h-1", "HEALTH_CHECK")
 HEAD = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
@@ -27,12 +27,13 @@ async def debug() -> AsyncIterator[DebugAgent]:
         yield debug
 
 
-def on_a_websocket(text: str | bytes) -> dict[str, object]:
-    """The final response that the same frame gets where the dispatcher sees it."""
-    events: list[Event] = []
-    Dispatcher(handlers={}, emit=events.append, limits=DispatchLimits()).submit(decode(text))
-    response: dict[str, object] = json.loads(encode(events[-1]))
-    return response
+async def on_a_websocket(text: str | bytes) -> dict[str, object]:
+    """The final response that the same frame gets where the agent takes it in from a WebSocket."""
+    async with Bench().running() as bench:
+        bench.take(decode(text))
+        await settle()
+        response: dict[str, object] = json.loads(encode(bench.events[-1]))
+        return response
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ async def test_bad_input_gets_the_answer_that_a_websocket_gives_as_a_400(
 
     assert answer.status == 400
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert answer.body == on_a_websocket(text)
+    assert answer.body == await on_a_websocket(text)
     assert answer.body["status"] == "FAILED"
     assert await debug.saw_nothing()
 

@@ -1,4 +1,4 @@
-"""A small control plane that speaks protocol v1 and does what a test tells it."""
+"""A small control plane that speaks protocol v1 and does what a test, or a benchmark, tells it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,46 @@ import asyncio
 import base64
 import itertools
 import json
-from typing import Any, Self
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Final, Generic, Self, TypeVar
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-PATIENCE_S = 60.0
+PATIENCE_S: Final = 60.0
 """How long a test waits for what must come; only a test that fails waits that long."""
 
+Answer = TypeVar("Answer")
+Peer = TypeVar("Peer")
 
-class AgentPeer:
-    """The control plane's end of one agent's connection."""
+
+class Asking(ABC, Generic[Answer]):
+    """The four commands, for whoever can send one and wait for its end."""
+
+    @abstractmethod
+    async def ask(self, command_type: str, payload: object) -> Answer:
+        """Send a command and wait for its end."""
+
+    async def deploy(self, project: str, compose: str) -> Answer:
+        """DEPLOY_COMPOSE."""
+        return await self.ask("DEPLOY_COMPOSE", deploy_payload(project, compose))
+
+    async def stop(self, project: str) -> Answer:
+        """STOP_COMPOSE."""
+        return await self.ask("STOP_COMPOSE", {"project_name": project})
+
+    async def status(self, project: str) -> Answer:
+        """STATUS."""
+        return await self.ask("STATUS", {"project_name": project})
+
+    async def health(self) -> Answer:
+        """HEALTH_CHECK."""
+        return await self.ask("HEALTH_CHECK", {})
+
+
+class AgentPeer(Asking[dict[str, Any]]):
+    """The control plane's end of one agent's connection. `over` is set when it has ended."""
 
     _ids = itertools.count(1)
 
@@ -54,33 +84,38 @@ class AgentPeer:
         assert final["job_id"] == job_id
         return final
 
-    async def deploy(self, project: str, compose: str) -> dict[str, Any]:
-        return await self.ask("DEPLOY_COMPOSE", deploy_payload(project, compose))
-
-    async def stop(self, project: str) -> dict[str, Any]:
-        return await self.ask("STOP_COMPOSE", {"project_name": project})
-
-    async def status(self, project: str) -> dict[str, Any]:
-        return await self.ask("STATUS", {"project_name": project})
-
-    async def health(self) -> dict[str, Any]:
-        return await self.ask("HEALTH_CHECK", {})
-
 
 def deploy_payload(project: str, compose: str) -> dict[str, str]:
+    """The payload of DEPLOY_COMPOSE."""
     encoded = base64.b64encode(compose.encode()).decode()
     return {"project_name": project, "compose_file_base64": encoded}
 
 
-class ControlPlane:
-    """Accepts every agent that connects."""
+class Listening(Generic[Peer]):
+    """Accepts every agent that connects, on a loopback port of the kernel's choice.
 
-    def __init__(self) -> None:
-        self._agents: asyncio.Queue[AgentPeer] = asyncio.Queue()
+    `meet` makes of a connection what `agent` gives out; `options` are for `websockets`.
+    """
+
+    def __init__(
+        self,
+        meet: Callable[[ServerConnection], Peer],
+        *,
+        tls: ssl.SSLContext | None = None,
+        patience_s: float = PATIENCE_S,
+        **options: Any,
+    ) -> None:
+        self._meet = meet
+        self._tls = tls
+        self._patience_s = patience_s
+        self._options = options
+        self._agents: asyncio.Queue[Peer] = asyncio.Queue()
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await serve(self._serve, "127.0.0.1", 0, compression=None)
+        self._server = await serve(
+            self._serve, "127.0.0.1", 0, ssl=self._tls, compression=None, **self._options
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -92,15 +127,23 @@ class ControlPlane:
     def url(self) -> str:
         assert self._server is not None
         port = next(iter(self._server.sockets)).getsockname()[1]
-        return f"ws://127.0.0.1:{port}/ws"
+        return f"{'wss' if self._tls else 'ws'}://127.0.0.1:{port}/ws"
 
-    async def agent(self) -> AgentPeer:
+    async def agent(self) -> Peer:
         """The next agent that connects."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(self._patience_s):
             return await self._agents.get()
 
     async def _serve(self, connection: ServerConnection) -> None:
-        peer = AgentPeer(connection)
+        peer = self._meet(connection)
         self._agents.put_nowait(peer)
         await connection.wait_closed()
-        peer.over.set()
+        if isinstance(peer, AgentPeer):
+            peer.over.set()
+
+
+class ControlPlane(Listening[AgentPeer]):
+    """The one that tests use."""
+
+    def __init__(self) -> None:
+        super().__init__(AgentPeer)

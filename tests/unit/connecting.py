@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 from adapters.in_memory.transport import InMemoryLink, InMemoryTransport
-from application.agent.connection import Connection
-from application.agent.dispatch import Dispatcher, DispatchLimits
 from application.agent.outbox import Outbox
-from domain.backoff import reconnect_delays
 from domain.commands import CheckHealth, DeployCompose
-from tests.fakes.clock import FakeClock
+from tests.fakes.agent import FakeAgent
 from tests.fakes.handler import FakeHandler
+from tests.fakes.machine import FakeMachine
 
 
 class Bench:
     """A connection over links of memory, the parts it works with, and the control plane's end."""
 
     def __init__(self, outbox: Outbox | None = None) -> None:
-        self.clock = FakeClock()
+        self.machine = FakeMachine()
+        self.clock = self.machine.clock
         self.transport = InMemoryTransport()
         self.handler = FakeHandler()
-        self.outbox = Outbox() if outbox is None else outbox
-        self.dispatcher = Dispatcher(
-            handlers={DeployCompose: self.handler, CheckHealth: self.handler},
-            emit=self.outbox.put,
-            limits=DispatchLimits(),
-        )
-        self.connection = Connection(
+        self.parts = FakeAgent(
+            self.machine,
+            {DeployCompose: self.handler, CheckHealth: self.handler},
             transport=self.transport,
-            dispatcher=self.dispatcher,
-            outbox=self.outbox,
-            clock=self.clock,
-            delays=reconnect_delays,
+            outbox=outbox,
         )
+        self.outbox = self.parts.outbox
 
     async def link(self) -> InMemoryLink:
         """The next link that the agent makes."""
-        return await self.transport.links.get()
+        link = await self.transport.links.get()
+        assert isinstance(link, InMemoryLink)
+        return link
 
     async def lose(self, link: InMemoryLink) -> None:
         """Cut a link, and let the time pass until the agent connects again."""
@@ -50,16 +44,8 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Bench]:
-        parts = [
-            asyncio.create_task(self.dispatcher.run()),
-            asyncio.create_task(self.connection.run()),
-        ]
-        try:
+        async with self.parts.running():
             yield self
-        finally:
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
 
 
 def responses(link: InMemoryLink) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A dispatcher at work, for the tests of what it does."""
+"""Admission and dispatch at work, for the tests of what they do."""
 
 from __future__ import annotations
 
@@ -6,30 +6,68 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from application.agent.admission import Admission
 from application.agent.dispatch import Dispatcher, DispatchLimits
+from application.agent.outbox import Outbox
 from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
-from domain.events import Event, JobFailed, JobReceived
+from domain.events import Event, FinalEvent, JobFailed, JobReceived
+from domain.messages import Message
 from tests.builders import request
 from tests.fakes.clock import settle
 from tests.fakes.handler import FakeHandler
+from tests.fakes.machine import FakeMachine
+
+
+class _RecordingOutbox(Outbox):
+    """Keeps what is put into it, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+
+    def put(self, event: Event) -> None:
+        self.events.append(event)
+
+    def put_result(self, event: FinalEvent) -> None:
+        self.events.append(event)
 
 
 class Bench:
-    """A dispatcher that runs, one handler for all commands, and what was emitted."""
+    """One handler for all commands, and what was said. Give it a machine to outlive another bench."""
 
-    def __init__(self, limits: DispatchLimits | None = None) -> None:
-        self.events: list[Event] = []
+    def __init__(
+        self, limits: DispatchLimits | None = None, machine: FakeMachine | None = None
+    ) -> None:
+        self.machine = FakeMachine() if machine is None else machine
         self.handler = FakeHandler()
+        self.outbox = _RecordingOutbox()
+        self.book = self.machine.book()
         self.dispatcher = Dispatcher(
             handlers=dict.fromkeys(
                 (DeployCompose, StopCompose, GetStatus, CheckHealth), self.handler
             ),
-            emit=self.events.append,
+            book=self.book,
+            tools=self.machine.step_tools(self.book),
+            results=self.outbox,
+            clock=self.machine.clock,
             limits=limits or DispatchLimits(),
         )
+        self.admission = Admission(
+            book=self.book,
+            dispatcher=self.dispatcher,
+            outbox=self.outbox,
+            clock=self.machine.clock,
+        )
+
+    @property
+    def events(self) -> list[Event]:
+        return self.outbox.events
 
     def submit(self, job_id: str, command: Command | None = None) -> None:
-        self.dispatcher.submit(request(job_id, command))
+        self.take(request(job_id, command))
+
+    def take(self, message: Message) -> None:
+        self.admission.submit(message)
 
     def of(self, job_id: str) -> list[Event]:
         """The events of one job."""
@@ -44,11 +82,16 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Bench]:
-        dispatching = asyncio.create_task(self.dispatcher.run())
+        await self.book.open()
+        parts = [
+            asyncio.create_task(part.run(asyncio.Event()))
+            for part in (self.dispatcher, self.admission)
+        ]
         await settle(2)
         try:
             yield self
-            assert not dispatching.done(), "the dispatcher has died"
+            assert not any(part.done() for part in parts), "a part has died"
         finally:
-            dispatching.cancel()
-            await asyncio.gather(dispatching, return_exceptions=True)
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)

@@ -10,6 +10,7 @@ import pytest
 from application.agent.handling import Completed
 from domain.commands import CheckHealth
 from domain.errors import RuntimeUnavailable
+from tests.builders import deploy
 from tests.fakes.clock import EPOCH, settle
 from tests.fakes.deployment import FakeDeployment
 from tests.fakes.engine import DOWN
@@ -49,8 +50,32 @@ async def test_a_healthy_host_is_reported_in_full(host: FakeDeployment) -> None:
                 "checked_at": at(90),
             },
             "compose": {"available": True, "version": "2.26.1", "checked_at": at(90)},
+            "journal": {"intact": True, "open_jobs": 0},
         },
     )
+
+
+async def test_the_jobs_that_are_open_are_counted(host: FakeDeployment) -> None:
+    up = host.runtime.hang("up")
+    deploying = asyncio.create_task(host.deploy(deploy()))
+    await up.started.wait()
+    assert (await ask(host)).data["journal"] == {"intact": True, "open_jobs": 1}
+    deploying.cancel()
+    await asyncio.wait({deploying})
+
+
+async def test_a_journal_that_was_damaged_is_said_in_another_line_and_in_data(
+    host: FakeDeployment,
+) -> None:
+    host.disk.damage = "2 records could not be read"
+    await host.jobs.open()
+    outcome = await ask(host)
+    assert outcome.logs == f"{HEALTHY}\nThe journal was damaged: 2 records could not be read"
+    assert outcome.data["journal"] == {
+        "intact": False,
+        "detail": "2 records could not be read",
+        "open_jobs": 0,
+    }
 
 
 async def test_an_engine_that_is_down_is_said_in_the_second_line_and_in_data(

@@ -13,6 +13,7 @@ from application.agent.agent import Agent
 from application.agent.dispatch import DispatchLimits
 from application.agent.handling import Deadlines
 from domain.backoff import no_jitter
+from domain.commands import DeployCompose
 from entrypoints.agent.container import (
     AgentContainer,
     backoff_of,
@@ -51,18 +52,62 @@ async def test_every_provider_makes_its_object(settings: Settings) -> None:
 
 async def test_there_is_one_of_each_part(settings: Settings) -> None:
     container = AgentContainer(settings=settings())
-    for name in ("agent", "clock", "outbox", "dispatcher", "project_files", "compose_runtime"):
+    for name in (
+        "agent",
+        "admission",
+        "book",
+        "clock",
+        "compose_executor",
+        "compose_runtime",
+        "dispatcher",
+        "journal",
+        "live",
+        "outbox",
+        "project_files",
+    ):
         provider: Callable[[], Any] = getattr(container, name)
         assert provider() is provider()
 
 
 async def test_each_handler_has_the_parts_that_it_asks_for(settings: Settings) -> None:
     container = AgentContainer(settings=settings())
-    for handler in container.handlers().values():
-        parts = vars(handler)
-        assert parts["_clock"] is container.clock()
-        assert parts.get("_files", container.project_files()) is container.project_files()
-        assert parts.get("_runtime", container.compose_runtime()) is container.compose_runtime()
+    shared = {
+        "_clock": container.clock(),
+        "_book": container.book(),
+        "_files": container.project_files(),
+        "_reader": container.compose_reader(),
+        "_runtime": container.compose_runtime(),
+        "_deadlines": container.deadlines(),
+        "_host": container.host(),
+    }
+    handlers = container.handlers()
+    assert vars(handlers[DeployCompose])["_engine"] is container.engine()
+    asked_for: set[str] = set()
+    for handler in handlers.values():
+        parts = {name: part for name, part in vars(handler).items() if name in shared}
+        assert parts
+        assert all(part is shared[name] for name, part in parts.items())
+        asked_for |= parts.keys()
+    assert asked_for == shared.keys()
+
+
+async def test_what_survives_the_agent_is_one_for_all_who_use_it(settings: Settings) -> None:
+    container = AgentContainer(settings=settings())
+    tools = container.step_tools()
+    for part, used in [
+        (container.book(), tools.book),
+        (container.compose_executor(), tools.executor),
+        (container.live(), tools.live),
+        (container.book(), vars(container.agent())["_book"]),
+        (container.book(), vars(container.dispatcher())["_book"]),
+        (container.book(), vars(container.admission())["_book"]),
+        (container.book(), vars(container.leftovers())["_book"]),
+        (container.live(), vars(container.leftovers())["_live"]),
+        (container.live(), container.sequenced().live),
+        (container.outbox(), vars(container.dispatcher())["_results"]),
+        (container.admission(), container.sequenced().admission),
+    ]:
+        assert part is used
 
 
 def test_limits_and_deadlines_come_from_the_settings(settings: Settings) -> None:

@@ -123,8 +123,9 @@ async def test_a_check_that_hangs_is_ended_after_its_deadline_and_replaces_nothi
     host: FakeDeployment,
 ) -> None:
     host.files.put("blog", OLD)
-    host.runtime.script("check", Scripted(output=b"still checking\n", hangs=True))
+    check = host.runtime.script("check", Scripted(output=b"still checking\n", hangs=True))
     deploying = asyncio.create_task(host.deploy(deploy("blog", NEW)))
+    await check.started.wait()
     await host.clock.advance(59.9)
     assert not deploying.done()
     await host.clock.advance(0.2)
@@ -174,18 +175,44 @@ async def test_an_up_that_fails_keeps_the_new_file_and_says_so(host: FakeDeploym
 
 
 async def test_an_up_that_fails_without_a_word_says_that(host: FakeDeployment) -> None:
-    host.runtime.script("up", Scripted(exit_code=-9))
+    host.runtime.script("up", Scripted(exit_code=1))
     outcome = failed(await host.deploy(deploy("blog", NEW)))
     assert outcome.error.endswith("the old and the new: it printed nothing")
-    assert outcome.data["exit_code"] == -9
+    assert outcome.data["exit_code"] == 1
+
+
+async def test_an_up_that_is_killed_again_and_again_is_interrupted_and_keeps_the_new_file(
+    host: FakeDeployment,
+) -> None:
+    host.files.put("blog", OLD)
+    for _ in range(3):
+        host.runtime.script("up", Scripted(exit_code=-9, output=b"pulling\n"))
+    outcome = failed(await host.deploy(deploy("blog", NEW)))
+    assert outcome == Failed(
+        "docker compose up was killed 3 times; the new compose file is kept, and containers may be "
+        "half-way between the old and the new",
+        logs="pulling\n",
+        data={"reason": "interrupted"},
+    )
+    assert set(host.files.on_disk.values()) == {NEW}
+    assert host.runtime.names_of("up") == ["blog"] * 3
+
+
+async def test_a_check_that_is_killed_is_tried_again(host: FakeDeployment) -> None:
+    host.runtime.script("check", Scripted(exit_code=-9))
+    assert isinstance(await host.deploy(deploy("blog", NEW)), Completed)
+    assert host.runtime.calls == [("check", "blog"), ("check", "blog"), ("up", "blog")]
 
 
 async def test_an_up_that_hangs_is_ended_after_its_deadline_and_keeps_the_new_file(
     host: FakeDeployment,
 ) -> None:
-    host.runtime.hang("up")
+    up = host.runtime.hang("up")
     deploying = asyncio.create_task(host.deploy(deploy("blog", NEW)))
-    await host.clock.advance(1800)
+    await up.started.wait()
+    await host.clock.advance(1799)
+    assert not deploying.done()
+    await host.clock.advance(1)
     outcome = failed(await deploying)
     assert outcome.what == (
         "docker compose up took longer than 1800 s and was ended; the new compose file is kept, and "
@@ -198,25 +225,85 @@ async def test_an_up_that_hangs_is_ended_after_its_deadline_and_keeps_the_new_fi
 async def test_each_step_has_a_deadline_of_its_own(host: FakeDeployment) -> None:
     check, up = host.runtime.hang("check"), host.runtime.hang("up")
     deploying = asyncio.create_task(host.deploy(deploy("blog", NEW)))
+    await check.started.wait()
     await host.clock.advance(59)
     check.release.set()
+    await up.started.wait()
     await host.clock.advance(1799)
     up.release.set()
     assert isinstance(await deploying, Completed)
 
 
 @pytest.mark.parametrize("subcommand", ["check", "up"])
-async def test_cancelled_it_leaves_no_process_and_no_staged_file(
+async def test_cancelled_it_leaves_the_step_alone_and_goes_on_with_it_when_it_is_called_again(
     host: FakeDeployment, subcommand: str
 ) -> None:
-    host.runtime.hang(subcommand)
-    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW)))
-    await settle()
+    host.files.put("blog", OLD)
+    hanging = host.runtime.hang(subcommand)
+    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
+    await hanging.started.wait()
     deploying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await deploying
-    assert (host.runtime.cancelled, host.runtime.calls_under_way) == ([(subcommand, "blog")], 0)
-    assert host.files.staged == []
+    await settle()
+    assert (host.runtime.cancelled, host.runtime.calls_under_way) == ([], 1)
+    # A check that runs still reads its file.
+    assert len(host.files.staged) == (subcommand == "check")
+    again = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
+    await settle()
+    assert not again.done()
+    hanging.release.set()
+    assert isinstance(await again, Completed)
+    assert host.runtime.calls == [("check", "blog"), ("up", "blog")]
+    assert (host.files.staged, host.files.content("blog")) == ([], NEW)
+
+
+async def test_called_again_after_the_check_it_asks_and_judges_nothing_again(
+    host: FakeDeployment,
+) -> None:
+    check = host.runtime.hang("check")
+    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
+    await check.started.wait()
+    deploying.cancel()
+    await asyncio.wait({deploying})
+    check.release.set()
+    await settle()
+    host.engine.is_down = True
+    assert isinstance(await host.deploy(deploy("blog", NEW), "j1"), Completed)
+    assert (host.reader.read_files, host.engine.asked, host.runtime.versions_asked) == (1, 1, 1)
+
+
+async def test_called_again_after_the_file_was_published_it_brings_up_what_is_there_now(
+    host: FakeDeployment,
+) -> None:
+    up = host.runtime.hang("up")
+    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
+    await up.started.wait()
+    deploying.cancel()
+    await asyncio.wait({deploying})
+    host.executor.interrupt()
+    host.files.put("blog", OLD)
+    assert isinstance(await host.deploy(deploy("blog", NEW), "j1"), Completed)
+    assert host.runtime.running == {"blog": OLD}
+    assert host.files.publications == 1
+
+
+async def test_killed_between_the_check_and_the_publication_the_file_is_published_once(
+    host: FakeDeployment,
+) -> None:
+    host.files.put("blog", OLD)
+    check = host.runtime.hang("check")
+    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
+    await check.started.wait()
+    host.disk.hold()
+    check.release.set()
+    await settle()
+    deploying.cancel()
+    host.disk.release()
+    await asyncio.wait({deploying})
+    assert isinstance(await host.deploy(deploy("blog", NEW), "j1"), Completed)
+    assert (host.files.content("blog"), host.files.staged) == (NEW, [])
+    assert host.runtime.names_of("check") == ["blog"]
 
 
 async def test_a_full_disk_is_said_and_nothing_is_run(host: FakeDeployment) -> None:

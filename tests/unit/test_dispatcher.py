@@ -28,9 +28,34 @@ async def bench() -> AsyncIterator[Bench]:
         yield running
 
 
-async def test_a_command_is_received_at_once_and_ended_once(bench: Bench) -> None:
-    bench.submit("j1", deploy())
+async def test_a_read_is_received_at_once_and_ended_once(bench: Bench) -> None:
+    bench.submit("j1", status())
     assert bench.events == [JobReceived("j1")]
+    await settle()
+    assert bench.events == [JobReceived("j1"), JobCompleted("j1", "done")]
+
+
+async def test_a_change_is_received_and_begun_once_it_is_durable_and_ended_once(
+    bench: Bench,
+) -> None:
+    bench.machine.disk.hold()
+    bench.submit("j1", deploy())
+    await settle()
+    assert (bench.events, bench.handler.started) == ([], [])
+    bench.machine.disk.release()
+    await settle()
+    assert bench.events == [JobReceived("j1"), JobCompleted("j1", "done")]
+
+
+async def test_the_end_of_a_change_is_durable_before_anybody_is_told(bench: Bench) -> None:
+    bench.handler.gate.clear()
+    bench.submit("j1", deploy())
+    await settle()
+    bench.machine.disk.hold()
+    bench.handler.gate.set()
+    await settle()
+    assert (bench.events, bench.handler.ended) == ([JobReceived("j1")], [deploy()])
+    bench.machine.disk.release()
     await settle()
     assert bench.events == [JobReceived("j1"), JobCompleted("j1", "done")]
 
@@ -67,7 +92,7 @@ async def test_a_refusal_that_names_a_field_says_it_in_data(bench: Bench) -> Non
 async def test_a_refused_request_is_received_and_then_failed_without_a_handler(
     bench: Bench,
 ) -> None:
-    bench.dispatcher.submit(RefusedRequest("j1", UnknownCommand("REBOOT")))
+    bench.take(RefusedRequest("j1", UnknownCommand("REBOOT")))
     assert bench.failure("j1") == JobFailed(
         "j1",
         "Unknown command type: REBOOT",
@@ -78,7 +103,7 @@ async def test_a_refused_request_is_received_and_then_failed_without_a_handler(
 
 async def test_a_malformed_message_gets_one_failure_only(bench: Bench) -> None:
     error = RemoteProtocolViolation("message: is not valid UTF-8")
-    bench.dispatcher.submit(MalformedMessage("unknown", error))
+    bench.take(MalformedMessage("unknown", error))
     assert bench.events == [
         JobFailed("unknown", "message: is not valid UTF-8", data={"reason": "protocol_remote"})
     ]
@@ -191,7 +216,10 @@ def test_whatever_comes_each_command_is_answered_once_and_no_project_runs_twice_
                 bench.submit(f"j{number}", builders[verb](name) if verb in builders else None)
                 if pauses:
                     await asyncio.sleep(0)
-            await bench.dispatcher.drain(asyncio.Event())
+            for _ in range(100):
+                await settle()
+                if len(bench.events) == 2 * len(commands):
+                    break
         return bench
 
     bench = asyncio.run(play())

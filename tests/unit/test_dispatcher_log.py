@@ -51,9 +51,9 @@ async def test_no_log_line_is_forged_by_what_a_control_plane_sends(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     forged = "a\nINFO entrypoints.agent: all is well"
-    bench.dispatcher.submit(RefusedRequest(forged, InvalidInput("id", "must not")))
-    bench.dispatcher.submit(RefusedRequest("j1", UnknownCommand(forged)))
-    bench.dispatcher.submit(MalformedMessage(forged, InvalidInput("type", "is missing")))
+    bench.take(RefusedRequest(forged, InvalidInput("id", "must not")))
+    bench.take(RefusedRequest("j1", UnknownCommand(forged)))
+    bench.take(MalformedMessage(forged, InvalidInput("type", "is missing")))
     await settle()
     assert len(bench.events) == 5
     assert all("\n" not in record.getMessage() for record in caplog.records)

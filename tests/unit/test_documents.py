@@ -16,6 +16,7 @@ from adapters.yaml.bounded_reader import YamlBounds
 from application.agent import outbox
 from application.agent.dispatch import DispatchLimits
 from domain.errors import InstaDeployError
+from domain.job import JobState, is_terminal
 from domain.output import HEAD_BYTES, TAIL_BYTES
 from domain.validation import MAX_COMPOSE_FILE_BYTES, MAX_JOB_ID_LENGTH, MAX_PROJECT_NAME_LENGTH
 from entrypoints.agent.settings import DEFAULT_ENV_FILE, AgentSettings, variable_of
@@ -139,7 +140,8 @@ def all_codes() -> set[str]:
     written = {
         found for path in sources for found in re.findall(r'"reason": "(\w+)"', text_of(path))
     }
-    return ours | written
+    ends = {state.value for state in JobState if is_terminal(state)}
+    return ours | written | (ends - {JobState.SUCCEEDED, JobState.FAILED})
 
 
 def test_every_reason_of_a_failure_is_in_the_protocol_and_no_other() -> None:

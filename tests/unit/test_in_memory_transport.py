@@ -6,8 +6,16 @@ import json
 
 import pytest
 
-from adapters.in_memory.transport import InMemoryLink, InMemoryTransport
+from adapters.in_memory.transport import (
+    InMemoryLink,
+    InMemorySequencedLink,
+    InMemorySequencedTransport,
+    InMemoryTransport,
+)
+from adapters.wire.codec_v2 import encode_heard
 from domain.errors import TransportLost, TransportRefused
+from domain.link_messages import Ending, GoAway
+from tests.contracts.sequenced_link import ACCEPT, SequencedLinkContract
 from tests.contracts.transport import PeerConnectionContract
 
 
@@ -42,6 +50,37 @@ class QueuePeer:
         return self._latest
 
 
+class SequencedQueuePeer:
+    """The other end of the latest link of protocol v2."""
+
+    def __init__(self, transport: InMemorySequencedTransport) -> None:
+        self._transport = transport
+        self._latest: InMemorySequencedLink | None = None
+
+    async def send(self, frame: str | bytes) -> None:
+        self._link.to_agent.put_nowait(frame)
+
+    async def receive(self) -> dict[str, object]:
+        message: dict[str, object] = json.loads(await self._link.to_control_plane.get())
+        return message
+
+    async def cut(self) -> None:
+        self._link.lost.set()
+
+    async def withhold(self) -> None:
+        self._link.takes.clear()
+
+    async def resume(self) -> None:
+        self._link.takes.set()
+
+    @property
+    def _link(self) -> InMemorySequencedLink:
+        while not self._transport.links.empty():
+            self._latest = self._transport.links.get_nowait()
+        assert self._latest is not None
+        return self._latest
+
+
 class TestInMemoryTransport(PeerConnectionContract):
     @pytest.fixture
     def transport(self) -> InMemoryTransport:
@@ -50,6 +89,16 @@ class TestInMemoryTransport(PeerConnectionContract):
     @pytest.fixture
     def peer(self, transport: InMemoryTransport) -> QueuePeer:
         return QueuePeer(transport)
+
+
+class TestInMemorySequencedTransport(SequencedLinkContract):
+    @pytest.fixture
+    def transport(self) -> InMemorySequencedTransport:
+        return InMemorySequencedTransport()
+
+    @pytest.fixture
+    def peer(self, transport: InMemorySequencedTransport) -> SequencedQueuePeer:
+        return SequencedQueuePeer(transport)
 
 
 async def test_the_failures_that_were_queued_up_come_first_and_in_order() -> None:
@@ -86,3 +135,25 @@ async def test_what_was_sent_before_the_cut_is_still_received() -> None:
     assert str(message.job_id) == "last"
     with pytest.raises(TransportLost):
         await link.receive()
+
+
+async def test_a_link_of_v2_tells_how_the_agent_closed_it_first() -> None:
+    link = await InMemorySequencedTransport().connect()
+
+    await link.close(Ending.VIOLATION, "no WELCOME came")
+    await link.close(Ending.GOING_AWAY, "another reason")
+
+    assert (link.ending, link.close_reason) == (Ending.VIOLATION, "no WELCOME came")
+
+
+async def test_a_test_can_end_a_link_of_v2_with_a_refusal_after_what_it_sent() -> None:
+    link = await InMemorySequencedTransport().connect()
+    link.to_agent.put_nowait(encode_heard(GoAway(0, "you were revoked")))
+    link.end = TransportRefused("revoked", advice="ask")
+    link.lost.set()
+
+    assert await link.hear() == GoAway(0, "you were revoked")
+    with pytest.raises(TransportRefused):
+        await link.hear()
+    with pytest.raises(TransportRefused):
+        await link.say(ACCEPT)

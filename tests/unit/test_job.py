@@ -13,11 +13,19 @@ from domain.project import ProjectName
 from tests.builders import deploy, status, stop
 
 ACCEPTED, RUNNING = JobState.ACCEPTED, JobState.RUNNING
+CANCELING = JobState.CANCELING
 SUCCEEDED, FAILED, CANCELED = JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED
+EXPIRED, SUPERSEDED = JobState.EXPIRED, JobState.SUPERSEDED
 
 ALLOWED = {
     (ACCEPTED, RUNNING),
     (ACCEPTED, CANCELED),
+    (ACCEPTED, EXPIRED),
+    (ACCEPTED, SUPERSEDED),
+    (RUNNING, CANCELING),
+    (CANCELING, SUCCEEDED),
+    (CANCELING, FAILED),
+    (CANCELING, CANCELED),
     (RUNNING, SUCCEEDED),
     (RUNNING, FAILED),
     (RUNNING, CANCELED),
@@ -47,7 +55,7 @@ def test_the_table_names_every_state() -> None:
 @pytest.mark.parametrize("state", JobState)
 def test_a_job_is_over_in_its_terminal_states(state: JobState) -> None:
     assert Job(JobId("j1"), CheckHealth(), state=state).is_over == (
-        state in (SUCCEEDED, FAILED, CANCELED)
+        state in (SUCCEEDED, FAILED, CANCELED, EXPIRED, SUPERSEDED)
     )
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.journal import framing
-from adapters.journal.framing import HEADER_BYTES, NewerVersion, frame, header, scan
+from adapters.journal.framing import HEADER_BYTES, frame, header, scan
+from adapters.journal.versions import NewerVersion
 
 SPACE = bytes(64)
 PAYLOADS = [b'{"a":1}', b"", "ü€𝄞".encode(), b"x" * 300]

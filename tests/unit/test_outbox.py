@@ -221,6 +221,90 @@ async def test_it_is_empty_when_all_is_sent_and_the_results_are_confirmed() -> N
     await emptying
 
 
+async def test_without_a_link_a_result_that_is_in_the_journal_is_not_held() -> None:
+    outbox = Outbox()
+    outbox.put_result(final("j1"))
+    assert len(outbox) == 0
+
+
+async def test_a_link_begins_with_what_the_journal_has_and_goes_on_with_what_waited() -> None:
+    outbox = Outbox()
+    outbox.put(final("read"))
+    outbox.attach([final("j1"), final("j2")])
+    outbox.put_result(final("j3"))
+    assert await send(outbox, 4) == [final("j1"), final("j2"), final("read"), final("j3")]
+
+
+async def test_a_confirmation_names_the_jobs_whose_results_are_in_the_journal_and_no_others() -> (
+    None
+):
+    outbox = Outbox()
+    outbox.attach([final("j1")])
+    outbox.put(final("read"))
+    outbox.put_result(final("j2"))
+    await send(outbox, 3)
+    mark = await outbox.sent_unconfirmed()
+    outbox.put_result(final("j3"))
+    await send(outbox, 1)
+    assert outbox.confirm(mark) == ("j1", "j2")
+    assert outbox.confirm(await outbox.sent_unconfirmed()) == ("j3",)
+    assert len(outbox) == 0
+
+
+async def test_with_its_link_goes_what_is_in_the_journal_and_nothing_else() -> None:
+    outbox = Outbox()
+    outbox.attach([final("j1")])
+    outbox.put_result(final("j2"))
+    outbox.put(final("read"))
+    await send(outbox, 1)
+    outbox.rewind()
+    outbox.put_result(final("j3"))
+    assert len(outbox) == 1
+    assert await send(outbox, 1) == [final("read")]
+
+
+async def test_each_link_that_ends_is_counted() -> None:
+    outbox = Outbox()
+    assert outbox.link_number == 0
+    outbox.attach([])
+    outbox.rewind()
+    assert outbox.link_number == 1
+
+
+async def test_a_result_in_the_journal_goes_without_its_output_after_three_links_have_ended_on_it() -> (
+    None
+):
+    outbox = Outbox()
+    logs = []
+    for _ in range(4):
+        outbox.attach([JobFailed("j1", "why", "x" * 1000, {"exit_code": 1})])
+        (event,) = await send(outbox, 1)
+        assert isinstance(event, JobFailed)
+        assert (event.error, event.data) == ("why", {"exit_code": 1})
+        logs.append(event.logs)
+        outbox.rewind()
+    assert logs == ["x" * 1000] * 3 + [UNDELIVERABLE]
+
+
+async def test_links_that_end_before_a_result_was_sent_are_not_its_fault() -> None:
+    outbox = Outbox()
+    for _ in range(5):
+        outbox.attach([final("j1")])
+        outbox.rewind()
+    outbox.attach([final("j1")])
+    assert await send(outbox, 1) == [final("j1")]
+
+
+async def test_past_the_bound_on_memory_results_in_the_journal_go_without_their_output_too() -> (
+    None
+):
+    outbox = Outbox(max_bytes=2000)
+    outbox.attach([final("j1", "x" * 1000), final("j2", "y" * 1000)])
+    outbox.put_result(final("j3", "z" * 1000))
+    taken = await send(outbox, 3)
+    assert [event.logs for event in taken if not isinstance(event, JobReceived)][2] == NO_SPACE
+
+
 STEPS = st.lists(
     st.sampled_from(["put", "put", "send", "send", "take", "confirm", "drop link"]), max_size=60
 )

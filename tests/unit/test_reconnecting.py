@@ -114,7 +114,7 @@ async def test_the_log_says_that_it_is_connected_and_when_it_tries_again(
     async with Bench().running() as bench:
         await bench.lose(await bench.link())
     assert [record.getMessage() for record in caplog.records] == [
-        "connected",
+        "connected, over protocol v1",
         "the link was cut; connecting again in 1.0 s",
-        "connected",
+        "connected, over protocol v1",
     ]

@@ -30,6 +30,7 @@ def test_an_address_and_a_token_are_enough_and_the_rest_has_defaults(around: Sur
         "projects_dir": around.directory / "projects",
         "private_projects": False,
         "state_dir": around.directory / "state",
+        "lock_dir": Path("/run/lock/instadeploy"),
         "transport": "websocket",
         "http_port": 8090,
         "docker_host": "unix:///var/run/docker.sock",
@@ -45,7 +46,6 @@ def test_an_address_and_a_token_are_enough_and_the_rest_has_defaults(around: Sur
         "stop_timeout": 300.0,
         "status_timeout": 30.0,
         "health_timeout": 5.0,
-        "shutdown_timeout": 30.0,
         "max_queued": 1024,
         "max_parallel": 8,
     }
@@ -55,6 +55,7 @@ VALUES = [
     ("AGENT_PROJECTS_DIR", "/opt/platform/projects", Path("/opt/platform/projects")),
     ("AGENT_PRIVATE_PROJECTS", "1", True),
     ("AGENT_STATE_DIR", "/var/lib/instadeploy", Path("/var/lib/instadeploy")),
+    ("AGENT_LOCK_DIR", "/run/instadeploy", Path("/run/instadeploy")),
     ("AGENT_TRANSPORT", "http", "http"),
     ("AGENT_HTTP_PORT", "0", 0),
     ("AGENT_DOCKER_HOST", "tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375"),
@@ -70,7 +71,6 @@ VALUES = [
     ("AGENT_STOP_TIMEOUT", "11", 11.0),
     ("AGENT_STATUS_TIMEOUT", "12", 12.0),
     ("AGENT_HEALTH_TIMEOUT", "13", 13.0),
-    ("AGENT_SHUTDOWN_TIMEOUT", "14", 14.0),
     ("AGENT_MAX_QUEUED", "2048", 2048),
     ("AGENT_MAX_PARALLEL", "3", 3),
 ]
@@ -126,7 +126,6 @@ WRONG = [
     ("AGENT_STOP_TIMEOUT", "604801", "must be at most 604800"),
     ("AGENT_STATUS_TIMEOUT", "", "must be a number"),
     ("AGENT_HEALTH_TIMEOUT", "0", "must be greater than 0"),
-    ("AGENT_SHUTDOWN_TIMEOUT", "0", "must be greater than 0"),
     ("AGENT_MAX_QUEUED", "0", "must be at least 1"),
     ("AGENT_MAX_PARALLEL", "1.5", "must be a whole number"),
 ]
@@ -178,10 +177,17 @@ def test_the_debug_transport_needs_a_token(around: Surroundings) -> None:
 
 def test_relative_directories_become_absolute(around: Surroundings) -> None:
     path = around.write("ca.pem", "x")
-    around.set(**ENOUGH, AGENT_PROJECTS_DIR="p", AGENT_STATE_DIR="s", AGENT_CA_FILE="ca.pem")
+    around.set(
+        **ENOUGH,
+        AGENT_PROJECTS_DIR="p",
+        AGENT_STATE_DIR="s",
+        AGENT_LOCK_DIR="l",
+        AGENT_CA_FILE="ca.pem",
+    )
     settings = load_settings()
     assert settings.projects_dir == around.directory / "p"
     assert settings.state_dir == around.directory / "s"
+    assert settings.lock_dir == around.directory / "l"
     assert settings.ca_file == Path(path)
 
 

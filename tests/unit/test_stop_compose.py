@@ -58,8 +58,9 @@ async def test_a_down_that_fails_says_the_cause_and_what_may_still_run(
 
 async def test_a_down_that_hangs_is_ended_after_its_deadline(host: FakeDeployment) -> None:
     host.files.put("blog", compose_content())
-    host.runtime.hang("down")
+    down = host.runtime.hang("down")
     stopping = asyncio.create_task(host.stop(stop("blog")))
+    await down.started.wait()
     await host.clock.advance(300)
     assert await stopping == Failed(
         "docker compose down took longer than 300 s and was ended; some of its containers may still "
@@ -67,6 +68,23 @@ async def test_a_down_that_hangs_is_ended_after_its_deadline(host: FakeDeploymen
         data={"reason": "deadline"},
     )
     assert host.runtime.cancelled == [("down", "blog")]
+
+
+async def test_cancelled_it_leaves_the_step_alone_and_goes_on_with_it_when_it_is_called_again(
+    host: FakeDeployment,
+) -> None:
+    await host.deploy(deploy("blog"))
+    down = host.runtime.hang("down")
+    stopping = asyncio.create_task(host.stop(stop("blog"), "j1"))
+    await down.started.wait()
+    stopping.cancel()
+    await asyncio.wait({stopping})
+    assert (host.runtime.cancelled, host.runtime.calls_under_way) == ([], 1)
+    again = asyncio.create_task(host.stop(stop("blog"), "j1"))
+    down.release.set()
+    assert isinstance(await again, Completed)
+    assert host.runtime.names_of("down") == ["blog"]
+    assert host.runtime.running == {}
 
 
 @pytest.mark.parametrize("other", ["myapp", "MYAPP"])

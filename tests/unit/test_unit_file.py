@@ -13,7 +13,7 @@ from entrypoints.agent.__main__ import EXIT_CONFIG
 from entrypoints.agent.settings import AgentSettings, variable_of
 
 UNIT = Path(__file__).parents[2] / "deploy" / "instadeploy-agent.service"
-KILL_GRACE_S = 10.0
+CLOSE_GRACE_S = 10.0
 
 
 @pytest.fixture
@@ -55,12 +55,28 @@ def test_the_agent_is_restarted_for_ever_unless_its_configuration_is_wrong(
     assert unit["Install"]["WantedBy"] == "multi-user.target"
 
 
-def test_a_stop_gives_running_jobs_the_time_that_the_agent_gives_them(
+def test_a_stop_leaves_what_runs_alone_and_gives_the_agent_time_for_its_last_words(
     unit: RawConfigParser,
 ) -> None:
-    shutdown_s = AgentSettings.model_fields["shutdown_timeout"].default
-    assert unit["Service"]["KillMode"] == "mixed"
-    assert float(unit["Service"]["TimeoutStopSec"]) > shutdown_s + KILL_GRACE_S + LAST_WORDS_S
+    assert unit["Service"]["KillMode"] == "process"
+    assert float(unit["Service"]["TimeoutStopSec"]) > LAST_WORDS_S + CLOSE_GRACE_S
+
+
+def test_one_process_that_is_killed_for_want_of_memory_takes_no_other_along(
+    unit: RawConfigParser,
+) -> None:
+    assert unit["Service"]["OOMPolicy"] == "continue"
+
+
+def test_nothing_that_a_running_job_needs_goes_with_the_service(unit: RawConfigParser) -> None:
+    private = {
+        "privatetmp",
+        "runtimedirectory",
+        "cachedirectory",
+        "dynamicuser",
+        "temporaryfilesystem",
+    }
+    assert not private & set(unit["Service"])
 
 
 def test_the_environment_sets_the_server_the_token_and_the_places(

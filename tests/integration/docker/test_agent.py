@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -305,17 +304,19 @@ async def test_health_tells_of_agent_engine_and_compose(peer: AgentPeer) -> None
     assert data["uptime_s"] > 0
 
 
-async def test_a_stop_by_signal_lets_the_running_deployment_end_and_tells_it(
-    peer: AgentPeer, agent: AgentProcess, project_name: str
+async def test_a_stop_by_signal_leaves_a_running_deployment_alone_and_the_next_start_tells_it(
+    control_plane: ControlPlane, project_name: str, tmp_path: Path
 ) -> None:
-    job_id = await peer.start("DEPLOY_COMPOSE", deploy_payload(project_name, SLEEPER))
-    assert (await peer.receive())["status"] == "IN_PROGRESS"
-    stopping = asyncio.create_task(agent.stop())
-    final = await peer.receive()
+    async with running_agent(tmp_path, server_url=control_plane.url) as agent:
+        peer = await control_plane.agent()
+        job_id = await peer.start("DEPLOY_COMPOSE", deploy_payload(project_name, SLEEPER))
+        assert (await peer.receive())["status"] == "IN_PROGRESS"
+        assert await agent.stop() == 0
+        await peer.over.wait()
+        assert peer.connection.close_code == 1001
+    async with running_agent(tmp_path, server_url=control_plane.url):
+        final = await (await control_plane.agent()).receive()
     assert (final["job_id"], final["status"]) == (job_id, "COMPLETED")
-    assert await stopping == 0
-    await peer.over.wait()
-    assert peer.connection.close_code == 1001
     assert containers_of(project_name) == [f"{project_name}-main-1"]
 
 

@@ -231,6 +231,7 @@ async def test_a_docker_that_hangs(tmp_path: Path, control_plane: ControlPlane) 
     settings = {"PATH": path, "AGENT_CHECK_TIMEOUT": "1", "AGENT_HEALTH_TIMEOUT": "1"}
     error, health = await ask_with(tmp_path, control_plane, settings)
     assert error == (
-        "docker compose config took longer than 1 s and was ended; nothing was changed"
+        "asking Docker Compose for its version took longer than 1 s and was ended; "
+        "nothing was changed"
     )
     assert "asking Docker Compose for its version took longer than 1 s" in health

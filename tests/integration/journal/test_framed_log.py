@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapters.journal import framing
-from adapters.journal.framed_log import DAMAGED_KEPT, FramedLog
+from adapters.journal.framed_log import FramedLog
+from adapters.journal.replacing import DAMAGED_KEPT
 from domain.errors import NoSpace, StorageUnavailable
 from tests.integration.project_files.disk import entries, failing_with, mode
 from tests.integration.project_files.test_failing_disks import small_disk

@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from adapters.filesystem import project_directory
+from adapters.filesystem.project_directory import staged_name
 from adapters.filesystem.project_files import LocalProjectFiles
 from application.ports.project_files import ProjectFiles
 from domain.errors import Conflict, NoSpace, StorageUnavailable
 from domain.project import ComposeFile, ProjectName
-from tests.contracts.project_files import BLOG, NEW, OLD, publish
+from tests.contracts.project_files import BLOG, NEW, OLD, key_of, leave_staged, publish
 from tests.integration.project_files.disk import entries, failing_with
 
 
@@ -138,13 +139,13 @@ def small_disk(path: Path) -> Iterator[Path]:
         yield path
 
 
-def refusing_large_files() -> Callable[[int, bytes, int], str]:
+def refusing_large_files() -> Callable[[int, str, bytes, int], None]:
     write = project_directory.write_staged
 
-    def write_small(directory_fd: int, content: bytes, bits: int) -> str:
+    def write_small(directory_fd: int, staged: str, content: bytes, bits: int) -> None:
         if len(content) > 64 * 1024:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(directory_fd, content, bits)
+        write(directory_fd, staged, content, bits)
 
     return write_small
 
@@ -189,7 +190,7 @@ async def test_a_disk_that_hangs_while_a_call_is_cancelled_is_consistent_when_it
         if call == "locate":
             await files.locate(BLOG)
             return
-        async with files.stage(BLOG, NEW) as staged:
+        async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
             if call != "discard":
                 await staged.publish()
 
@@ -203,7 +204,8 @@ async def test_a_disk_that_hangs_while_a_call_is_cancelled_is_consistent_when_it
     goes_on.set()
     with pytest.raises(asyncio.CancelledError):
         await working
-    assert entries(projects) == before
+    left = entries(projects) - before
+    assert left == ({f"blog/{staged_name(key_of(NEW))}"} if call == "write" else set())
     assert path.read_bytes() == (NEW.content if call == "publish" else OLD.content)
 
 
@@ -213,8 +215,9 @@ async def test_no_file_descriptor_is_left_open(
     await publish(files, BLOG, OLD)
     before = set(Path("/proc/self/fd").iterdir())
     await publish(files, BLOG, NEW)
-    async with files.stage(BLOG, NEW):
+    async with files.stage(BLOG, NEW, key_of(NEW)):
         pass
+    await leave_staged(files, BLOG, NEW)
     await files.locate(BLOG)
     with pytest.raises(Conflict):
         await publish(files, ProjectName("BLOG"), NEW)

@@ -12,11 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from adapters.filesystem.project_directory import staged_name
 from adapters.filesystem.project_files import LocalProjectFiles
 from application.ports.project_files import ProjectFiles
 from domain.errors import NotFound
 from domain.project import ComposeFile
-from tests.contracts.project_files import BLOG, NEW, OLD, ProjectFilesContract, publish
+from tests.contracts.project_files import (
+    BLOG,
+    NEW,
+    OLD,
+    ProjectFilesContract,
+    key_of,
+    leave_staged,
+    publish,
+)
 from tests.integration.project_files.disk import COMPOSE_FILE, entries, failing_with, mode
 
 
@@ -62,7 +71,7 @@ async def test_modes_are_exactly_those_promised_under_any_umask(
     files: ProjectFiles, projects: Path, umask: Callable[[int], None], mask: int
 ) -> None:
     umask(mask)
-    async with files.stage(BLOG, NEW) as staged:
+    async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
         assert mode(Path(staged.candidate.compose_file)) == "0o644"
         await staged.publish()
     assert mode(projects) == "0o755"
@@ -84,7 +93,7 @@ async def test_private_projects_are_for_the_agents_user_alone_under_any_umask(
 ) -> None:
     projects.mkdir()
     umask(mask)
-    async with private_files.stage(BLOG, NEW) as staged:
+    async with private_files.stage(BLOG, NEW, key_of(NEW)) as staged:
         assert mode(Path(staged.candidate.compose_file)) == "0o600"
         await staged.publish()
     assert mode(projects / "blog") == "0o700"
@@ -146,7 +155,7 @@ async def test_what_stands_beside_the_compose_file_stays(
 ) -> None:
     (projects / "blog" / "data").mkdir(parents=True)
     (projects / "blog" / ".env").write_text("A=1")
-    async with files.stage(BLOG, NEW):
+    async with files.stage(BLOG, NEW, key_of(NEW)):
         pass
     assert entries(projects) == {"blog", "blog/data", "blog/.env"}
     await publish(files, BLOG, NEW)
@@ -184,6 +193,29 @@ async def test_a_reader_sees_the_old_file_or_the_new_one_and_never_a_part(
     assert seen <= set(contents)
 
 
+async def test_a_reader_of_a_staged_file_finds_it_whole_while_it_is_staged_again(
+    files: ProjectFiles,
+) -> None:
+    large = ComposeFile(b"x" * 200_000)
+    path = Path(await leave_staged(files, BLOG, large))
+    seen: set[bytes] = set()
+    is_over = threading.Event()
+
+    def read_on() -> None:
+        while not is_over.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    try:
+        for _ in range(8):
+            assert await leave_staged(files, BLOG, large) == str(path)
+    finally:
+        is_over.set()
+        reader.join()
+    assert seen == {large.content}
+
+
 async def test_the_file_is_durable_before_it_is_current_and_so_is_its_name_after(
     files: ProjectFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +236,7 @@ async def test_the_file_is_durable_before_it_is_current_and_so_is_its_name_after
     assert steps == [
         "fsync directory",  # The project's own directory is new.
         "fsync file",
+        f"rename to {staged_name(key_of(NEW))}",
         f"rename to {COMPOSE_FILE}",
         "fsync directory",
     ]

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from adapters.clock.system import SystemClock
-from application.agent.connection import Connection
-from application.agent.dispatch import Dispatcher, DispatchLimits
-from application.agent.handling import Completed, Handler, Outcome
+from application.agent.dispatch import DispatchLimits
+from application.agent.handling import Completed, Handler, JobHandler, Outcome
 from application.agent.outbox import Outbox
 from application.ports.clock import Clock
 from application.ports.transport import Transport
-from domain.backoff import reconnect_delays
 from domain.commands import CheckHealth
+from tests.fakes.agent import FakeAgent
+from tests.fakes.machine import FakeMachine
 
 
 async def healthy(_: CheckHealth, /) -> Outcome:
@@ -27,6 +27,7 @@ class HurriedClock(SystemClock):
     """Real time, but nobody waits: `waits` has what each sleep would have been, in seconds."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.waits: asyncio.Queue[float] = asyncio.Queue()
         self._skipped = 0.0
 
@@ -45,32 +46,21 @@ class HurriedClock(SystemClock):
 @contextlib.asynccontextmanager
 async def running_agent(
     transport: Transport,
-    handlers: Mapping[type[Any], Handler[Any]],
+    handlers: Mapping[type[Any], Handler[Any] | JobHandler[Any]],
     *,
     clock: Clock | None = None,
     limits: DispatchLimits | None = None,
     outbox: Outbox | None = None,
-) -> AsyncIterator[None]:
+    machine: FakeMachine | None = None,
+) -> AsyncIterator[FakeAgent]:
     """An agent that connects, serves, and connects again, until the context is left."""
-    outbox = Outbox() if outbox is None else outbox
-    dispatcher = Dispatcher(handlers=handlers, emit=outbox.put, limits=limits or DispatchLimits())
-    connection = Connection(
+    agent = FakeAgent(
+        machine or FakeMachine(),
+        handlers,
         transport=transport,
-        dispatcher=dispatcher,
-        outbox=outbox,
         clock=clock or HurriedClock(),
-        delays=reconnect_delays,
+        limits=limits,
+        outbox=outbox,
     )
-    parts = [
-        asyncio.create_task(dispatcher.run(), name="dispatcher"),
-        asyncio.create_task(connection.run(), name="connection"),
-    ]
-    try:
-        yield
-    finally:
-        for part in parts:
-            part.cancel()
-        ended = await asyncio.gather(*parts, return_exceptions=True)
-    broken = [end for end in ended if isinstance(end, Exception)]
-    if broken:
-        raise ExceptionGroup("the agent broke", broken)
+    async with agent.running():
+        yield agent

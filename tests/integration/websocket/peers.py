@@ -9,15 +9,16 @@ import socket
 import ssl
 import struct
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import trustme
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.utils import accept_key, apply_mask
 
 from adapters.websocket.client import LinkTimes, WebSocketTransport
+from adapters.websocket.links import SequencedWebSocketLink, WebSocketLink
 from domain.errors import TransportLost, TransportRefused
 from tests.fakes.host import FakeHost
 
@@ -48,9 +49,26 @@ def transport_to(
     ping_s: float = HANG_S,
     pong_s: float = HANG_S,
     close_s: float = 0.2,
+    versions: Sequence[Literal[1, 2]] = (2, 1),
 ) -> WebSocketTransport:
     times = LinkTimes(stage_s=stage_s, ping_s=ping_s, pong_s=pong_s, close_s=close_s)
-    return WebSocketTransport(url, token=TOKEN, facts=FakeHost().facts(), times=times, tls=tls)
+    return WebSocketTransport(
+        url, token=TOKEN, facts=FakeHost().facts(), times=times, tls=tls, versions=versions
+    )
+
+
+async def link_of(transport: WebSocketTransport) -> WebSocketLink:
+    """A link to a peer that selects no version, or the first."""
+    link = await soon(transport.connect())
+    assert isinstance(link, WebSocketLink)
+    return link
+
+
+async def sequenced_link_of(transport: WebSocketTransport) -> SequencedWebSocketLink:
+    """A link to a peer that selects the second version."""
+    link = await soon(transport.connect())
+    assert isinstance(link, SequencedWebSocketLink)
+    return link
 
 
 def server_tls(authority: trustme.CA, host: str = "127.0.0.1") -> ssl.SSLContext:
@@ -127,8 +145,8 @@ class RawPeer:
         headers = [(name, value) for name, value in (text.split(": ", 1) for text in lines)]
         return line, headers
 
-    async def upgrade(self, *headers_too: str) -> None:
-        """Agree to speak WebSocket, and to what further headers say."""
+    async def upgrade(self, *headers_too: str) -> dict[str, str]:
+        """Agree to speak WebSocket, and to what further headers say; gives the request's headers."""
         _, headers = await self.request()
         accepted = accept_key(dict(headers)["Sec-WebSocket-Key"])
         await self.write(
@@ -138,6 +156,7 @@ class RawPeer:
             + "".join(f"\r\n{line}" for line in headers_too).encode()
             + b"\r\n\r\n"
         )
+        return dict(headers)
 
     async def write(self, data: bytes) -> None:
         """Write; an agent that has gone ends the script."""
@@ -241,6 +260,9 @@ def raw_server(
 async def listens(peer: RawPeer) -> None:
     """Takes what comes and says nothing."""
     await peer.read_to_the_end()
+
+
+V2: Final = "Sec-WebSocket-Protocol: instadeploy.v2"
 
 
 async def upgrades(peer: RawPeer) -> None:

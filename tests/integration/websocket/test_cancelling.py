@@ -71,6 +71,7 @@ class Moments:
             link = await soon(connecting)
         except asyncio.CancelledError:
             return True
+        assert link.version == 1
         await soon(link.close("it was too late"))
         return False
 

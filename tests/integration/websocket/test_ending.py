@@ -19,6 +19,7 @@ from tests.integration.websocket.peers import (
     RawPeer,
     Script,
     frame,
+    link_of,
     raw_server,
     reads_nothing,
     server_tls,
@@ -53,7 +54,7 @@ async def test_confirm_returns_when_the_peer_has_read_what_was_sent_and_not_befo
         await peer.receive()
 
     async with raw_server(withholds_pongs) as server:
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         await soon(link.send(JobCompleted("job-1", "done")))
         confirming = asyncio.create_task(link.confirm())
         assert await soon(read.get()) == "job-1"
@@ -78,7 +79,7 @@ async def test_a_pong_that_nobody_asked_for_confirms_nothing() -> None:
 
     through, permission = asyncio.Event(), asyncio.Event()
     async with raw_server(pongs_unasked) as server:
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         confirming = asyncio.create_task(link.confirm())
         await soon(through.wait())
         assert not confirming.done()
@@ -98,7 +99,7 @@ async def test_closing_says_1001_and_why() -> None:
         peer.writer.close()
 
     async with raw_server(says_goodbye_too) as server:
-        link = await soon(transport_to(server.url(), close_s=20).connect())
+        link = await link_of(transport_to(server.url(), close_s=20))
         await soon(link.close("the agent is stopping"))
         with pytest.raises(TransportLost) as lost:
             await soon(link.receive())
@@ -114,14 +115,14 @@ async def test_closing_ends_although_the_peer_never_says_goodbye(
 ) -> None:
     async with raw_server(peer, tls=server_tls(authority) if over_tls else None) as server:
         tls = trust_in(authority) if over_tls else None
-        link = await soon(transport_to(server.url(), tls=tls).connect())
+        link = await link_of(transport_to(server.url(), tls=tls))
         await soon(link.close("the agent is stopping"))
         assert _sockets_to(server.port) == []
 
 
 async def test_closing_that_is_itself_cancelled_still_releases_the_socket() -> None:
     async with raw_server(upgrades) as server:
-        link = await soon(transport_to(server.url(), close_s=20).connect())
+        link = await link_of(transport_to(server.url(), close_s=20))
         closing = asyncio.create_task(link.close("the agent is stopping"))
         await settle()
         closing.cancel()
@@ -133,7 +134,7 @@ async def test_closing_that_is_itself_cancelled_still_releases_the_socket() -> N
 async def test_closing_ends_the_keepalive() -> None:
     async with raw_server(upgrades) as server:
         before = asyncio.all_tasks()
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         await soon(link.close("the test is over"))
         left = {task for task in asyncio.all_tasks() - before if "websocket" in task.get_name()}
 
@@ -146,7 +147,7 @@ async def test_a_peer_that_hangs_up_without_a_word_is_a_cut() -> None:
         peer.writer.close()
 
     async with raw_server(hangs_up) as server:
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         with pytest.raises(TransportLost) as lost:
             await soon(link.receive())
         await soon(link.close("it is gone"))

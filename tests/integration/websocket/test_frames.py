@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from adapters.websocket.client import WebSocketLink
+from adapters.websocket.links import WebSocketLink
 from adapters.wire.codec import MAX_FRAME_BYTES
 from domain.commands import CheckHealth
 from domain.errors import TransportLost
@@ -25,6 +25,7 @@ from tests.integration.websocket.peers import (
     RawPeer,
     frame,
     header,
+    link_of,
     raw_server,
     soon,
     transport_to,
@@ -61,7 +62,7 @@ async def _received_after(sent: bytes, count: int = 1) -> list[Message]:
         await peer.receive()
 
     async with raw_server(sends) as server:
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         messages = [await soon(link.receive()) for _ in range(count)]
         await soon(link.close("the test is over"))
     return messages
@@ -78,7 +79,7 @@ async def _lost_after(sent: bytes) -> tuple[str, list[Frame]]:
         peer.writer.close()
 
     async with raw_server(sends) as server:
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         with pytest.raises(TransportLost) as lost:
             await soon(_receive_all(link))
         await soon(link.close("it is gone"))
@@ -137,7 +138,7 @@ async def test_a_ping_between_two_fragments_is_answered_before_the_message_is_wh
         await peer.receive()
 
     async with raw_server(sends) as server:
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         assert await soon(link.receive()) == Request(JobId("big"), CheckHealth())
         await soon(link.close("the test is over"))
 
@@ -214,7 +215,7 @@ async def test_a_peer_that_breaks_the_protocol_and_stays_holds_nothing_up() -> N
             await peer.write(b"x" * 65536)
 
     async with raw_server(stays) as server:
-        link = await soon(transport_to(server.url(), ping_s=0.05).connect())
+        link = await link_of(transport_to(server.url(), ping_s=0.05))
         with pytest.raises(TransportLost, match=r"was closed with code 1009"):
             await soon(link.receive())
         await soon(link.close("it is gone"))
@@ -238,7 +239,7 @@ async def test_messages_wait_for_whoever_receives_them_and_not_in_the_agents_mem
         await peer.receive()
 
     async with raw_server(floods) as server:
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         await soon(blocked.wait())
         assert await soon(link.receive()) == Request(JobId("big"), CheckHealth())
         await soon(link.close("the test is over"))
@@ -252,7 +253,7 @@ async def test_what_came_before_a_goodbye_is_still_received() -> None:
         peer.writer.close()
 
     async with raw_server(says_goodbye) as server:
-        link = await soon(transport_to(server.url()).connect())
+        link = await link_of(transport_to(server.url()))
         assert await soon(link.receive()) == Request(JobId("next"), CheckHealth())
         with pytest.raises(TransportLost) as lost:
             await soon(link.receive())

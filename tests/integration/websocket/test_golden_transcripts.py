@@ -29,7 +29,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
 from application.agent.dispatch import DispatchLimits
-from application.agent.handling import Handler
+from application.agent.handling import Handler, JobHandler
+from application.agent.job_book import JobBook
 from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
 from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment
@@ -77,13 +78,27 @@ class PingedConnection(ServerConnection):
             self.pings.put_nowait(event)
 
 
+class Stage(FakeDeployment):
+    """A host on which one agent lives: what its handlers know of jobs is what the agent knows."""
+
+    def __init__(self) -> None:
+        self._only_book: JobBook | None = None
+        super().__init__()
+
+    def book(self) -> JobBook:
+        """The book of the one agent."""
+        if self._only_book is None:
+            self._only_book = super().book()
+        return self._only_book
+
+
 class Play:
     """One transcript on its stage: the host in memory, the clock, and the connection of the moment."""
 
     def __init__(self, script: dict[str, Any]) -> None:
         self.steps: list[dict[str, Any]] = script["steps"]
         self.host: dict[str, Any] = script.get("host", {})
-        self.deployment = FakeDeployment()
+        self.deployment = Stage()
         self.clock = HurriedClock()
         self.connections: asyncio.Queue[PingedConnection] = asyncio.Queue()
         self._starts_silent = any(step.get("reconnect") == UNCONFIRMED for step in self.steps)
@@ -170,9 +185,9 @@ async def agent_in(play: Play) -> AsyncIterator[None]:
         play.connections.put_nowait(connection)
         await connection.wait_closed()
 
-    handlers: dict[type[Any], Handler[Any]] = {
-        DeployCompose: play.deployment.deploy,
-        StopCompose: play.deployment.stop,
+    handlers: dict[type[Any], Handler[Any] | JobHandler[Any]] = {
+        DeployCompose: play.deployment.deploy_handler,
+        StopCompose: play.deployment.stop_handler,
         GetStatus: play.deployment.status,
         CheckHealth: play.deployment.health,
     }
@@ -190,7 +205,9 @@ async def agent_in(play: Play) -> AsyncIterator[None]:
             ping_s=play.host.get("ping_s", HANG_S),
             pong_s=play.host.get("pong_s", HANG_S),
         )
-        async with running_agent(transport, handlers, clock=play.clock, limits=limits):
+        async with running_agent(
+            transport, handlers, clock=play.clock, limits=limits, machine=play.deployment
+        ):
             yield
 
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from adapters.websocket.client import WebSocketLink
+from adapters.websocket.links import WebSocketLink
 from domain.errors import TransportLost
 from domain.events import JobCompleted
 from domain.messages import Request
@@ -19,6 +19,7 @@ from tests.integration.websocket.peers import (
     TEXT,
     RawPeer,
     frame,
+    link_of,
     raw_server,
     reads_nothing,
     soon,
@@ -48,7 +49,7 @@ async def test_a_link_on_which_nothing_is_said_is_pinged_again_and_again() -> No
             ponged.put_nowait(received.payload)
 
     async with raw_server(answers_pings) as server:
-        link = await soon(transport_to(server.url(), ping_s=PING_S).connect())
+        link = await link_of(transport_to(server.url(), ping_s=PING_S))
         payloads = [await soon(ponged.get()) for _ in range(5)]
         await soon(link.close("the test is over"))
 
@@ -58,7 +59,7 @@ async def test_a_link_on_which_nothing_is_said_is_pinged_again_and_again() -> No
 async def test_a_peer_that_answers_nothing_at_all_is_given_up_for_its_silence() -> None:
     async with raw_server(upgrades) as server:
         transport = transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S)
-        link = await soon(transport.connect())
+        link = await link_of(transport)
         with pytest.raises(TransportLost) as lost:
             await soon(link.receive())
         await soon((await soon(server.arrivals.get())).gone.wait())
@@ -69,7 +70,7 @@ async def test_a_peer_that_answers_nothing_at_all_is_given_up_for_its_silence() 
 
 async def test_all_who_wait_on_a_silent_link_are_told_of_the_silence() -> None:
     async with raw_server(upgrades) as server:
-        link = await soon(transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S).connect())
+        link = await link_of(transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S))
         ended = await soon(asyncio.gather(link.receive(), link.confirm(), return_exceptions=True))
         await soon(link.close("it is gone"))
 
@@ -90,7 +91,7 @@ async def test_a_peer_that_is_busy_with_a_long_message_is_not_silent() -> None:
         await _answers_pings(peer)
 
     async with raw_server(sends_slowly) as server:
-        link = await soon(transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S).connect())
+        link = await link_of(transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S))
         assert isinstance(await soon(link.receive()), Request)
         await soon(link.close("the test is over"))
 
@@ -106,7 +107,7 @@ async def test_a_peer_that_takes_a_backlog_slowly_is_not_silent() -> None:
         await _answers_pings(peer)
 
     async with raw_server(reads_slowly, unread=2 * size // chunks) as server:
-        link = await soon(transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S).connect())
+        link = await link_of(transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S))
         await soon(link.send(JobCompleted("job-1", "x" * size)))
         await soon(link.confirm())
         await soon(link.close("the test is over"))
@@ -119,7 +120,7 @@ async def _send_for_ever(link: WebSocketLink) -> NoReturn:
 
 async def test_a_peer_that_never_reads_is_given_up_while_the_agent_still_sends() -> None:
     async with raw_server(reads_nothing, unread=1024) as server:
-        link = await soon(transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S).connect())
+        link = await link_of(transport_to(server.url(), ping_s=PING_S, pong_s=PONG_S))
         with pytest.raises(TransportLost, match=r"was silent for 0\.4 s$"):
             await soon(_send_for_ever(link))
         await soon(link.close("it is gone"))

@@ -18,6 +18,7 @@ from tests.integration.websocket.peers import (
     RawServer,
     answers,
     http,
+    link_of,
     listens,
     raw_server,
     refusal_of,
@@ -69,7 +70,7 @@ async def test_a_ws_address_is_reached_through_the_proxy_that_the_environment_na
         script = ConnectProxy(target)
         async with raw_server(script) as proxy:
             monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
-            link = await soon(transport_to("ws://cp.example/ws").connect())
+            link = await link_of(transport_to("ws://cp.example/ws"))
             await soon(link.close("the test is over"))
 
     ((line, headers),) = script.requests
@@ -86,7 +87,7 @@ async def test_a_wss_address_is_secured_from_end_to_end_through_the_proxy(
         script = ConnectProxy(target)
         async with raw_server(script) as proxy:
             monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
-            link = await soon(transport_to("wss://cp.example/ws", tls=tls).connect())
+            link = await link_of(transport_to("wss://cp.example/ws", tls=tls))
             await soon(link.close("the test is over"))
 
     assert [line for line, _ in script.requests] == ["CONNECT cp.example:443 HTTP/1.1"]
@@ -101,7 +102,7 @@ async def test_a_wss_address_does_not_go_through_the_proxy_for_http(
         raw_server(listens) as proxy,
     ):
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-        link = await soon(transport_to(target.url(), tls=tls).connect())
+        link = await link_of(transport_to(target.url(), tls=tls))
         await soon(link.close("the test is over"))
         assert proxy.peers == []
 
@@ -115,7 +116,7 @@ async def test_a_proxy_can_itself_be_reached_over_tls(
         raw_server(ConnectProxy(target), tls=server_tls(authority)) as proxy,
     ):
         monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{proxy.port}")
-        link = await soon(transport_to("wss://cp.example/ws", tls=tls).connect())
+        link = await link_of(transport_to("wss://cp.example/ws", tls=tls))
         await soon(link.close("the test is over"))
 
 
@@ -126,7 +127,7 @@ async def test_the_proxy_gets_its_own_credentials_and_never_the_token(
         script = ConnectProxy(target)
         async with raw_server(script) as proxy:
             monkeypatch.setenv("HTTP_PROXY", f"http://ali%40ce:secret@127.0.0.1:{proxy.port}")
-            link = await soon(transport_to("ws://cp.example/ws").connect())
+            link = await link_of(transport_to("ws://cp.example/ws"))
             await soon(link.close("the test is over"))
 
     ((_, headers),) = script.requests
@@ -142,7 +143,7 @@ async def test_hosts_in_no_proxy_are_dialled_directly(
         for variable in ("HTTP_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("NO_PROXY", exempt)
-        link = await soon(transport_to(target.url()).connect())
+        link = await link_of(transport_to(target.url()))
         await soon(link.close("the test is over"))
         assert proxy.peers == []
 

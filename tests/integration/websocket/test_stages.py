@@ -14,6 +14,7 @@ import pytest
 from domain.errors import TransportLost, TransportRefused
 from tests.integration.websocket.peers import (
     RawPeer,
+    link_of,
     listens,
     raw_server,
     soon,
@@ -145,7 +146,7 @@ async def test_each_stage_has_all_of_the_time(monkeypatch: pytest.MonkeyPatch) -
     async with raw_server(upgrades_late) as server:
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
         transport = transport_to(server.url(host="cp.example"), stage_s=0.7)
-        link = await soon(transport.connect())
+        link = await link_of(transport)
         await link.close("the test is over")
 
 
@@ -195,5 +196,5 @@ async def test_an_address_that_is_silent_does_not_keep_the_next_one_from_being_t
     with _port_that_accepts_nothing() as silent:
         async with raw_server(upgrades) as server:
             _resolve_to(monkeypatch, ("127.0.0.1", silent), ("127.0.0.1", server.port))
-            link = await soon(transport_to("ws://cp.example/ws").connect())
+            link = await link_of(transport_to("ws://cp.example/ws"))
             await link.close("the test is over")

@@ -16,6 +16,7 @@ from entrypoints.agent.transports import tls_context
 from tests.integration.websocket.peers import (
     RawPeer,
     RawServer,
+    link_of,
     listens,
     raw_server,
     refusal_of,
@@ -42,7 +43,7 @@ def ca_file(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def _connects(transport: WebSocketTransport) -> bool:
-    link = await soon(transport.connect())
+    link = await link_of(transport)
     await soon(link.close("the test is over"))
     return True
 

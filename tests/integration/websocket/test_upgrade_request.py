@@ -1,4 +1,4 @@
-"""What the agent says when it asks to speak WebSocket: protocol v1's headers, and nothing else."""
+"""What the agent says when it asks to speak WebSocket: the protocol's headers, and nothing else."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _request_to(path: str) -> tuple[str, list[tuple[str, str]]]:
         ]
 
 
-async def test_the_upgrade_request_carries_exactly_v1s_headers() -> None:
+async def test_the_upgrade_request_carries_exactly_the_protocols_headers() -> None:
     _, headers = await _request_to("/ws")
 
     assert sorted(headers) == [
@@ -43,6 +43,7 @@ async def test_the_upgrade_request_carries_exactly_v1s_headers() -> None:
         ("Connection", "Upgrade"),
         ("Host", "127.0.0.1:PORT"),
         ("Sec-WebSocket-Key", "..."),
+        ("Sec-WebSocket-Protocol", "instadeploy.v2, instadeploy.v1"),
         ("Sec-WebSocket-Version", "13"),
         ("Upgrade", "websocket"),
         ("User-Agent", "instadeploy-agent/1.0.0"),

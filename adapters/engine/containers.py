@@ -1,0 +1,141 @@
+"""`ContainerNames` over the engine's socket: the one place that changes the engine without Compose.
+
+It renames and removes, and only what `unfinished` proves to be left by Compose, or what the engine
+is removing anyway. API: https://docs.docker.com/reference/api/engine/, the same from 1.24 on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from adapters.engine.address import EngineAddress
+from adapters.engine.unfinished import EngineContainer
+from domain.errors import RuntimeUnavailable
+from domain.project import ProjectName
+
+CHANGE_S: Final = 30.0
+"""Removing a container waits for its processes and for the disk."""
+QUIET_S: Final = 1.0
+"""Nothing has changed for so long: what was under way has been done. Creating a container takes
+the engine a tenth of a second, and nothing tells from outside that it is at it."""
+RESTLESS_S: Final = 20.0
+"""A stop may take the container's grace. A project that never rests, as one that crashes and is
+started again all the time, is left as it is."""
+GONE_S: Final = 10.0
+LOOK_AGAIN_S: Final = 0.05
+MAX_LISTING_BYTES: Final = 16 * 1024 * 1024
+"""About 3 KiB a container, and more with many labels."""
+
+_REASON_LENGTH: Final = 500
+_CHANGED: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)
+"""The last two: a name is taken, a removal is under way, or the container is gone meanwhile."""
+_PROJECT: Final = "com.docker.compose.project"
+
+
+class SocketContainerNames:
+    """The engine at a `unix://` or `tcp://` address, the same that Compose is given."""
+
+    def __init__(
+        self, docker_host: str, *, change_s: float = CHANGE_S, quiet_s: float = QUIET_S
+    ) -> None:
+        self._address = EngineAddress(docker_host)
+        self._change_s = change_s
+        self._quiet_s = quiet_s
+
+    async def settle(self, name: ProjectName) -> None:
+        """See `ContainerNames`."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + RESTLESS_S
+        seen, seen_at = await self._containers(name.compose_name), loop.time()
+        while loop.time() < min(seen_at + self._quiet_s, give_up_at):
+            await asyncio.sleep(LOOK_AGAIN_S)
+            found = await self._containers(name.compose_name)
+            if found != seen:
+                seen, seen_at = found, loop.time()
+
+    async def put_right(self, name: ProjectName) -> Sequence[str]:
+        """See `ContainerNames`. Cancelled, it has changed each container wholly or not at all."""
+        project = name.compose_name
+        containers = await self._containers(project)
+        going = [container for container in containers if container.is_going]
+        for container in going:
+            await self._remove(container)
+        if going:
+            containers = await self._containers_without(project, going)
+        said = [f"removed the container {one.name}, which was {one.state}" for one in going]
+        holders = {container.name: container for container in containers}
+        # If two were to get one name: the one that runs, and of two such the newer one.
+        containers.sort(key=lambda one: (one.state == "running", one.created), reverse=True)
+        for unfinished in containers:
+            proper = unfinished.proper_name
+            if proper is None:
+                continue
+            if proper in holders:
+                # The next `up` makes another one: also where this one runs, beside the proper one.
+                await self._remove(unfinished)
+                said.append(f"removed the unfinished container {unfinished.name} beside {proper}")
+            elif await self._rename(unfinished, proper):
+                holders[proper] = unfinished
+                said.append(f"renamed the container {unfinished.name} to {proper}")
+        return said
+
+    async def _containers_without(
+        self, project: str, going: Sequence[EngineContainer]
+    ) -> list[EngineContainer]:
+        """Those that are there when these are gone: until then they hold their names."""
+        ids = {container.id for container in going}
+        loop = asyncio.get_running_loop()
+        gone_by = loop.time() + GONE_S
+        while True:
+            containers = await self._containers(project)
+            left = [container for container in containers if container.id in ids]
+            if not left:
+                return containers
+            if loop.time() >= gone_by:
+                raise RuntimeUnavailable(
+                    f"Docker Engine at {self._address} does not get the container {left[0].name} "
+                    f"removed, which is {left[0].state}: restart it (systemctl restart docker)"
+                )
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _containers(self, project: str) -> list[EngineContainer]:
+        filters = json.dumps({"label": [f"{_PROJECT}={project}"]})
+        query = urlencode({"all": "1", "filters": filters})
+        _, body = await self._ask("GET", f"/containers/json?{query}", HTTPStatus.OK)
+        try:
+            found = [EngineContainer.from_listing(entry) for entry in json.loads(body)]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise RuntimeUnavailable(
+                f"what answers at {self._address} is not Docker Engine; check AGENT_DOCKER_HOST"
+            ) from None
+        # Asked for, and checked all the same: nobody else's container may be touched.
+        return [one for one in found if one.labels.get(_PROJECT) == project]
+
+    async def _rename(self, container: EngineContainer, name: str) -> bool:
+        """Whether it has the name now; another project's container may hold it, which stays."""
+        target = f"/containers/{container.id}/rename?name={quote(name, safe='')}"
+        return (await self._ask("POST", target, *_CHANGED))[0] == HTTPStatus.NO_CONTENT
+
+    async def _remove(self, container: EngineContainer) -> None:
+        # Not with its volumes: those without a name are the old container's too.
+        await self._ask("DELETE", f"/containers/{container.id}?force=1", *_CHANGED)
+
+    async def _ask(self, method: str, target: str, *expected: HTTPStatus) -> tuple[int, bytes]:
+        # Imported when it is first needed: an agent that waits for work does without h11's memory.
+        from adapters.engine.exchange import exchange  # noqa: PLC0415
+
+        async with self._address.connected(self._change_s) as (reader, writer):
+            answer = await exchange(
+                reader, writer, method, target, max_body_bytes=MAX_LISTING_BYTES
+            )
+        if answer.status not in expected:
+            reason = answer.body.decode("utf-8", "replace").strip()[:_REASON_LENGTH]
+            raise RuntimeUnavailable(
+                f"Docker Engine at {self._address} answered HTTP {answer.status}: {reason}"
+            )
+        return answer.status, answer.body

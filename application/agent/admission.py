@@ -1,0 +1,304 @@
+"""Takes messages in, in the order they came.
+
+What changes something is durable before its sender is told that it was received, and before anything
+is done about it; an id that was seen before, a moment or a year ago, starts nothing. The disk writes
+many at once, but what follows from a message never comes before what follows from an earlier one, and
+messages about one job, or generations of one project, are decided one after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from application.agent.dispatch import Dispatcher, job_of
+from application.agent.job_book import JobBook
+from application.agent.outbox import Outbox
+from application.ports.clock import Clock
+from domain.commands import CHANGING_COMMANDS, Command, digest_of, project_of, weight_of
+from domain.errors import Conflict, Draining, InstaDeployError, StaleGeneration
+from domain.events import JobReceived, details_of, final_event_of, refusal_of, result_of_tombstone
+from domain.job import Job, JobState
+from domain.link_messages import CancelMessage, CommandMessage, SequencedHeard
+from domain.messages import MalformedMessage, Message, RefusedRequest, Request
+from domain.records import CancelRequested, JobAccepted, JobRejected, JobRepeated
+
+MAX_WAITING: Final = 2048
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+
+Follow = Callable[[], None]
+
+
+def _nothing() -> None:
+    """What follows from most messages of v2: the ledger has it, and the session looks there."""
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """A message that was taken in. `keys` are what it is about, `follow` what follows from it."""
+
+    keys: tuple[str, ...]
+    weight: int
+    decided: asyncio.Event = field(default_factory=asyncio.Event)
+    follow: Follow = _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A job whose id was seen before."""
+
+    digest: str
+    state: JobState
+
+
+class Admission:
+    """Lets jobs in, each once."""
+
+    def __init__(
+        self, *, book: JobBook, dispatcher: Dispatcher, outbox: Outbox, clock: Clock
+    ) -> None:
+        self._book = book
+        self._dispatcher = dispatcher
+        self._outbox = outbox
+        self._clock = clock
+        self.arriving: set[int] = set()
+        """The sequence numbers of messages that were taken in and are not durable yet."""
+        self._turns: deque[_Turn] = deque()
+        self._waiting_bytes = 0
+        self._last_about: dict[str, _Turn] = {}
+        self._moved = asyncio.Event()
+        self._is_closed = False
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self, started: asyncio.Event) -> None:
+        """Own the tasks that write until cancelled. Raises `JournalFailed` where that happens."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            started.set()
+            await asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        """Take nothing more in: refuse what comes over v1, and leave what comes over v2 unheard."""
+        self._is_closed = True
+
+    async def room(self) -> None:
+        """Wait until few enough messages wait for the disk for another one to be taken in."""
+        while len(self._turns) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
+            await self._moved.wait()
+
+    async def settled(self) -> None:
+        """Wait until nothing is being written down."""
+        while self._turns:
+            await self._moved.wait()
+
+    def submit(self, message: Message) -> None:
+        """Take one message of v1 in. Never waits: what cannot be taken is answered with a failure."""
+        match message:
+            case Request() if isinstance(message.command, CHANGING_COMMANDS):
+                self._decide(
+                    self._turn(message.job_id.value, message.command),
+                    lambda: self._submit_change(message),
+                )
+            case Request():
+                self._settle(self._turn(), self._submit_read(message))
+            case RefusedRequest():
+                self._settle(self._turn(), self._refuse(message.job_id, message.error))
+            case MalformedMessage():
+                refusal = refusal_of(message.job_id, message.error)
+                self._settle(self._turn(), lambda: self._outbox.put(refusal))
+            case _:
+                assert_never(message)
+
+    def deliver(self, message: SequencedHeard) -> None:
+        """Take one durable message of v2 in, which is in `arriving` until it is durable here too."""
+        if self._is_closed:
+            return
+        if isinstance(message, CancelMessage):
+            self._decide(self._turn(message.job_id), lambda: self._cancel(message))
+            return
+        turn = self._turn(message.job_id, message.command, in_order=message.generation is not None)
+        self._decide(turn, lambda: self._deliver_command(message))
+
+    # Protocol v1.
+
+    def _submit_read(self, request: Request) -> Follow:
+        job_id, command = request.job_id.value, request.command
+        try:
+            self._check_open()
+            self._dispatcher.check_room(command)
+        except InstaDeployError as exc:
+            return self._refuse(job_id, exc)
+        self._dispatcher.reserve(command)
+        return self._receive(job_id, lambda: self._dispatcher.open(Job(request.job_id, command)))
+
+    async def _submit_change(self, request: Request) -> Follow:
+        job_id, command = request.job_id.value, request.command
+        digest = digest_of(command)
+        try:
+            self._check_open()
+            known = self._known(job_id)
+            if known is not None:
+                _check_same(job_id, digest, known)
+                return self._receive(job_id, self._result_again(job_id, known))
+            accepted = JobAccepted(job_id, command, digest, self._clock.since_boot())
+            return self._receive(job_id, await self._accept(accepted))
+        except InstaDeployError as exc:
+            return self._refuse(job_id, exc)
+
+    def _result_again(self, job_id: str, known: _Known) -> Follow:
+        kept = self._book.ledger.jobs.get(job_id)
+        if kept is None:
+            return lambda: self._outbox.put(result_of_tombstone(job_id, known.state))
+
+        def again() -> None:
+            # Looked at when it is its turn: it may have ended since, and been told before that.
+            # While it is being carried out, its final event answers both.
+            if kept.finished is not None:
+                self._outbox.put(final_event_of(kept.finished))
+
+        return again
+
+    def _refuse(self, job_id: str, error: InstaDeployError) -> Follow:
+        refusal = refusal_of(job_id, error)
+        return self._receive(job_id, lambda: self._outbox.put(refusal))
+
+    def _receive(self, job_id: str, then: Follow) -> Follow:
+        link = self._outbox.link_number
+
+        def follow() -> None:
+            # It only means something on the link that the command came on.
+            if self._outbox.link_number == link:
+                self._outbox.put(JobReceived(job_id))
+            then()
+
+        return follow
+
+    def _check_open(self) -> None:
+        if self._is_closed or self._tasks is None:
+            raise Draining()
+
+    # Protocol v2.
+
+    async def _cancel(self, message: CancelMessage) -> Follow:
+        await self._book.record(CancelRequested(message.job_id, message.seq), must=True)
+        self.arriving.discard(message.seq)
+        return lambda: self._dispatcher.cancel(message.job_id)
+
+    async def _deliver_command(self, message: CommandMessage) -> Follow:
+        job_id, command = message.job_id, message.command
+        follow = _nothing
+        try:
+            if isinstance(command, InstaDeployError):
+                raise command
+            digest = digest_of(command)
+            known = self._known(job_id)
+            if known is None:
+                follow = await self._accept_sequenced(message, command, digest)
+            else:
+                _check_same(job_id, digest, known)
+                await self._book.record(JobRepeated(job_id, message.seq, known.state), must=True)
+        except InstaDeployError as exc:
+            rejected = JobRejected(job_id, exc.code, str(exc), message.seq, details_of(exc))
+            await self._book.record(rejected, must=True)
+        self.arriving.discard(message.seq)
+        return follow
+
+    async def _accept_sequenced(
+        self, message: CommandMessage, command: Command, digest: str
+    ) -> Follow:
+        project = project_of(command)
+        if message.generation is not None and project is not None:
+            highest = self._book.ledger.generations.get(project.compose_name, 0)
+            if message.generation <= highest:
+                raise StaleGeneration(message.generation, highest)
+        return await self._accept(
+            JobAccepted(
+                message.job_id,
+                command,
+                digest,
+                self._clock.since_boot(),
+                peer_seq=message.seq,
+                generation=message.generation,
+                deadline_s=message.deadline_s,
+            )
+        )
+
+    # Both.
+
+    async def _accept(self, accepted: JobAccepted) -> Follow:
+        command = accepted.command
+        assert command is not None
+        self._dispatcher.check_room(command)
+        self._dispatcher.reserve(command)
+        try:
+            await self._book.record(accepted)
+        except InstaDeployError:
+            self._dispatcher.release(command)
+            raise
+        job = job_of(accepted, self._clock.since_boot())
+        return lambda: self._dispatcher.open(job)
+
+    def _known(self, job_id: str) -> _Known | None:
+        job = self._book.ledger.jobs.get(job_id)
+        if job is not None:
+            return _Known(job.accepted.digest, job.state)
+        tombstone = self._book.tombstone(job_id)
+        return None if tombstone is None else _Known(tombstone.digest, tombstone.state)
+
+    # Turns.
+
+    def _turn(
+        self,
+        job_id: str | None = None,
+        command: Command | InstaDeployError | None = None,
+        *,
+        in_order: bool = False,
+    ) -> _Turn:
+        """`in_order` is for a command that must be decided after earlier ones of its project."""
+        keys = [] if job_id is None else [f"job:{job_id}"]
+        weight = 0
+        if command is not None and not isinstance(command, InstaDeployError):
+            weight = weight_of(command)
+            project = project_of(command)
+            if in_order and project is not None:
+                keys.append(f"project:{project.compose_name}")
+        turn = _Turn(tuple(keys), weight)
+        self._turns.append(turn)
+        self._waiting_bytes += turn.weight
+        return turn
+
+    def _decide(self, turn: _Turn, decide: Callable[[], Awaitable[Follow]]) -> None:
+        before = [self._last_about[key] for key in turn.keys if key in self._last_about]
+        for key in turn.keys:
+            self._last_about[key] = turn
+
+        async def in_turn() -> None:
+            for earlier in before:
+                await earlier.decided.wait()
+            self._settle(turn, await decide())
+
+        if self._tasks is None:
+            raise AssertionError("messages are taken in while `run` runs")
+        self._tasks.create_task(in_turn(), name="admission")
+
+    def _settle(self, turn: _Turn, follow: Follow) -> None:
+        turn.follow = follow
+        turn.decided.set()
+        for key in turn.keys:
+            if self._last_about.get(key) is turn:
+                del self._last_about[key]
+        while self._turns and self._turns[0].decided.is_set():
+            ready = self._turns.popleft()
+            self._waiting_bytes -= ready.weight
+            ready.follow()
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+
+def _check_same(job_id: str, digest: str, known: _Known) -> None:
+    """Raise `Conflict` where an id is used for another command than before."""
+    if known.digest and known.digest != digest:
+        raise Conflict(f"id: {job_id!r} belongs to another command, which was sent before")

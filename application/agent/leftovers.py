@@ -1,0 +1,68 @@
+"""What steps leave behind: found again when the agent starts, and cleared away when nobody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from application.agent.job_book import JobBook
+from application.agent.live_output import LiveOutput
+from application.ports.compose_executor import ComposeExecutor
+from domain.errors import InstaDeployError
+
+logger = logging.getLogger(__name__)
+
+
+class Leftovers:
+    """Keeps the output of a step until its job's result is delivered."""
+
+    def __init__(self, *, book: JobBook, executor: ComposeExecutor, live: LiveOutput) -> None:
+        self._book = book
+        self._executor = executor
+        self._live = live
+        self._kept: dict[str, tuple[str, ...]] = {}
+        self._changed = asyncio.Event()
+
+    async def recover(self) -> None:
+        """Find the output of steps that are over, and clear away all that is nobody's."""
+        needed: set[str] = set()
+        for job in self._book.ledger.jobs.values():
+            if job.is_delivered:
+                continue
+            for attempt in job.attempts:
+                needed.add(attempt.token)
+                if job.finished is None and not attempt.is_over:
+                    continue  # Found again when the job goes on.
+                if (running := await self._executor.find(attempt.token)) is not None:
+                    self._live.add(job.job_id, attempt.step, attempt.number, running)
+        for token in await self._executor.known_tokens() - needed:
+            await self._discard(token)
+
+    async def run(self) -> None:
+        """Clear away what results that are delivered leave; until cancelled."""
+        stop_listening = self._book.listen(self._changed.set)
+        try:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                await self._clear_away()
+        finally:
+            stop_listening()
+
+    async def _clear_away(self) -> None:
+        jobs = self._book.ledger.jobs
+        for job_id, job in list(jobs.items()):
+            if not job.is_delivered and job.attempts:
+                self._kept[job_id] = tuple(attempt.token for attempt in job.attempts)
+        for job_id in list(self._kept):
+            known = jobs.get(job_id)
+            if known is None or known.is_delivered:
+                self._live.forget(job_id)
+                for token in self._kept.pop(job_id):
+                    await self._discard(token)
+
+    async def _discard(self, token: str) -> None:
+        try:
+            await self._executor.discard(token)
+        except InstaDeployError as exc:
+            logger.warning("what a step has printed cannot be removed: %s", exc)

@@ -1,0 +1,320 @@
+"""The journalled steps of a job: each is carried out once, whatever happens to the agent.
+
+A step that is over is never begun again: asked for once more, by an agent that starts again, it gives
+what is written down. One that runs is found again. One whose executor was killed is tried again, a
+bounded number of times, after its predecessor was proven dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from application.agent.handling import Failed, StepTimedOut, compose_failure, run_step
+from application.agent.job_book import JobBook
+from application.agent.live_output import LiveOutput
+from application.ports.clock import Clock
+from application.ports.compose_executor import ComposeAction, ComposeExecutor, RunningStep
+from application.ports.container_names import ContainerNames
+from application.ports.engine import Engine
+from domain.errors import Canceled, InstaDeployError, RuntimeUnavailable
+from domain.ledger import Attempt
+from domain.output import HEAD_BYTES, TAIL_BYTES, BoundedOutput
+from domain.project import Project
+from domain.records import StepExit, StepExited, StepStarted, StepStarting
+
+logger = logging.getLogger(__name__)
+
+VERSION: Final = "asking Docker Compose for its version"
+ATTEMPTS: Final = 3
+"""How often a step may be killed."""
+STARTS: Final = 20
+"""How often one may be about to start."""
+OVERDUE_S: Final = 30.0
+"""How long after its deadline a step may still run before it is ended from outside."""
+ENGINE_RETRY_S: Final = 1.0
+KILLED: Final = -9
+_KILLED_BY_A_SIGNAL: Final = 128
+_PLUGIN_KILLED: Final = 255
+_TERMINATED: Final = frozenset(
+    {_PLUGIN_KILLED, *(_KILLED_BY_A_SIGNAL + number for number in (2, 9, 15))}
+)
+"""What Compose exits with when it is interrupted, a shell's words for SIGKILL and SIGTERM, and what
+the docker program makes of a Compose plugin that a signal has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTools:
+    """What steps are made with; the same for all jobs. `new_token` gives 32 random hex digits."""
+
+    book: JobBook
+    executor: ComposeExecutor
+    names: ContainerNames
+    engine: Engine
+    clock: Clock
+    live: LiveOutput
+    new_token: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """One step of a job. `consequence` says in words what its failure leaves behind."""
+
+    name: str
+    action: ComposeAction
+    project: Project
+    deadline_s: float
+    consequence: str
+
+    @property
+    def command(self) -> str:
+        """What is run, as people know it."""
+        subcommand = "config" if self.action is ComposeAction.CHECK else self.action.value
+        return f"docker compose {subcommand}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """How a step went: what it printed, and what to report where it did not succeed."""
+
+    output: str
+    failure: Failed | None
+
+
+class JobSteps:
+    """The steps of one job; `deadline` is in seconds since boot, None where it has none."""
+
+    def __init__(self, job_id: str, deadline: float | None, tools: StepTools) -> None:
+        self._job_id = job_id
+        self._deadline = deadline
+        self._tools = tools
+        self._cancel = asyncio.Event()
+
+    def cancel(self) -> None:
+        """End the step that runs, and begin no other."""
+        self._cancel.set()
+
+    def has_begun(self, name: str) -> bool:
+        """Whether there was a first attempt at a step, in this life of the agent or another."""
+        return bool(self._attempts(name))
+
+    async def ask(
+        self, question: str, deadline_s: float, asking: Coroutine[Any, Any, None]
+    ) -> None:
+        """Await what has to be known before a first step, and changes nothing.
+
+        Raises `Canceled`, `RuntimeUnavailable` where it takes longer than `deadline_s`, and what
+        `asking` raises.
+        """
+        asked = asyncio.create_task(
+            run_step(self._tools.clock, question, deadline_s, asking), name="step-question"
+        )
+        canceled = asyncio.create_task(self._cancel.wait(), name="step-cancel")
+        try:
+            await asyncio.wait({asked, canceled}, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise Canceled(f"canceled while {question}; nothing was changed")
+            asked.result()
+        except StepTimedOut as exc:
+            raise RuntimeUnavailable(f"{exc}; nothing was changed") from exc
+        finally:
+            for task in (asked, canceled):
+                task.cancel()
+            await asyncio.wait({asked, canceled})
+
+    async def run(self, plan: StepPlan) -> StepReport:
+        """Carry the step out, or give what it gave before.
+
+        Raises `Canceled`, and `RuntimeUnavailable` or `StorageUnavailable` where it could not be
+        begun. Cancelled, the step goes on by itself, and is found by an agent that starts again.
+        """
+        give_up_at = self._tools.clock.since_boot().seconds + self._patience_s(plan)
+        if self._cancel.is_set() and not self.has_begun(plan.name):
+            raise Canceled(f"canceled before {plan.command} was begun")
+        killed = 0
+        for number in range(1, STARTS + 1):
+            known = self._attempts(plan.name)[number - 1 : number]
+            attempt = known[0] if known else None
+            if attempt is None and number > 1:
+                logger.info("job %s: %s, attempt %d", self._job_id, plan.command, number)
+                await self._before_another(plan, give_up_at, has_run=killed > 0)
+            exit_ = await self._attempt(plan, number, attempt, give_up_at)
+            if not _was_interrupted(exit_):
+                assert exit_ is not None
+                return await self._report(plan, exit_, number, give_up_at)
+            # One that never came to run, because the agent died the moment before, is none.
+            killed += self._attempts(plan.name)[number - 1].process is not None
+            if self._cancel.is_set() or killed == ATTEMPTS:
+                break
+            logger.warning("job %s: %s was killed", self._job_id, plan.command)
+        return await self._report_interrupted(plan)
+
+    def _attempts(self, name: str) -> list[Attempt]:
+        job = self._tools.book.ledger.jobs.get(self._job_id)
+        return [] if job is None else job.attempts_at(name)
+
+    def _patience_s(self, plan: StepPlan) -> float:
+        if self._deadline is None:
+            return plan.deadline_s
+        left = self._deadline - self._tools.clock.since_boot().seconds
+        return min(plan.deadline_s, max(left, 0.0))
+
+    async def _attempt(
+        self, plan: StepPlan, number: int, attempt: Attempt | None, give_up_at: float
+    ) -> StepExit | None:
+        tools = self._tools
+        if attempt is None:
+            running: RunningStep | None = await self._start(plan, number, give_up_at)
+        else:
+            running = await tools.executor.find(attempt.token)
+        if running is not None:
+            tools.live.add(self._job_id, plan.name, number, running)
+        if attempt is not None and attempt.is_over:
+            return attempt.exit
+        exit_ = None if running is None else await self._watch(plan, number, running, give_up_at)
+        await tools.book.record(StepExited(self._job_id, plan.name, number, exit_), must=True)
+        return exit_
+
+    async def _start(self, plan: StepPlan, number: int, give_up_at: float) -> RunningStep:
+        tools = self._tools
+        moment = tools.clock.since_boot()
+        token = tools.new_token()
+        if plan.action is ComposeAction.UP:
+            # An engine that does not answer now is Compose's to tell of.
+            with contextlib.suppress(RuntimeUnavailable):
+                await self._put_names_right(plan)
+        await tools.book.record(
+            StepStarting(self._job_id, plan.name, number, token, moment.boot_id), must=True
+        )
+        try:
+            return await tools.executor.start(
+                token,
+                plan.action,
+                plan.project,
+                deadline_s=max(give_up_at - moment.seconds, 0.001),
+            )
+        except InstaDeployError:
+            await tools.book.record(StepExited(self._job_id, plan.name, number, None), must=True)
+            raise
+
+    async def _watch(
+        self, plan: StepPlan, number: int, running: RunningStep, give_up_at: float
+    ) -> StepExit | None:
+        started = StepStarted(self._job_id, plan.name, number, running.process)
+        over = asyncio.create_task(running.wait(), name=f"step-{plan.name}")
+        canceled = asyncio.create_task(self._cancel.wait(), name="step-cancel")
+        # It ends itself at its deadline, unless something keeps its supervisor from that.
+        overdue_s = max(give_up_at - self._tools.clock.since_boot().seconds, 0.0) + OVERDUE_S
+        overdue = asyncio.create_task(self._tools.clock.sleep(overdue_s), name="step-overdue")
+        tasks = {over, canceled, overdue}
+        try:
+            await self._tools.book.record(started, must=True)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if over.done():
+                return over.result()
+            why = "cancel" if canceled.done() else "deadline"
+            await running.end(why)
+            # Where its supervisor had to be killed too, nothing is recorded.
+            return await over or StepExit(KILLED, ended_by=why)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _engine_answers(self, plan: StepPlan, give_up_at: float) -> None:
+        """Wait for the engine, which comes up later than the agent after a reboot."""
+        tools = self._tools
+        while True:
+            try:
+                await tools.engine.ping()
+            except RuntimeUnavailable:
+                if self._cancel.is_set():
+                    raise Canceled(f"canceled; {plan.consequence}") from None
+                if tools.clock.since_boot().seconds >= give_up_at:
+                    raise
+            else:
+                return
+            await tools.clock.sleep(ENGINE_RETRY_S)
+
+    async def _before_another(self, plan: StepPlan, give_up_at: float, *, has_run: bool) -> None:
+        """Wait until another attempt makes sense: what a killed Compose asked for is still done."""
+        await self._engine_answers(plan, give_up_at)
+        if has_run and plan.action is not ComposeAction.CHECK:
+            await self._tools.names.settle(plan.project.name)
+
+    async def _put_names_right(self, plan: StepPlan) -> None:
+        for repair in await self._tools.names.put_right(plan.project.name):
+            logger.warning("job %s: %s", self._job_id, repair)
+
+    async def _report(
+        self, plan: StepPlan, exit_: StepExit, number: int, give_up_at: float
+    ) -> StepReport:
+        if plan.action is ComposeAction.UP and number > 1:
+            await self._engine_answers(plan, give_up_at)
+            await self._put_names_right(plan)
+        output = await self._printed(plan.name)
+        if exit_.exit_code != 0 and exit_.ended_by == "cancel":
+            raise Canceled(f"canceled during {plan.command}; {plan.consequence}", output)
+        if exit_.exit_code != 0 and exit_.ended_by == "deadline":
+            what = (
+                f"{plan.command} took longer than {plan.deadline_s:g} s and was ended"
+                if self._deadline is None
+                else f"{plan.command} was ended, because the job's deadline had passed"
+            )
+            late = Failed(f"{what}; {plan.consequence}", logs=output, data={"reason": "deadline"})
+            return StepReport(output, late)
+        return StepReport(
+            output,
+            compose_failure(plan.command, exit_.exit_code, output, consequence=plan.consequence),
+        )
+
+    async def _report_interrupted(self, plan: StepPlan) -> StepReport:
+        output = await self._printed(plan.name)
+        if self._cancel.is_set():
+            raise Canceled(f"canceled during {plan.command}; {plan.consequence}", output)
+        return StepReport(
+            output,
+            Failed(
+                f"{plan.command} was killed {ATTEMPTS} times; {plan.consequence}",
+                logs=output,
+                data={"reason": "interrupted"},
+            ),
+        )
+
+    async def _printed(self, name: str) -> str:
+        """The output of the last attempt, its middle left out where it is long."""
+        attempt = self._attempts(name)[-1]
+        running = await self._tools.executor.find(attempt.token)
+        printed = BoundedOutput()
+        if running is None:
+            return ""
+        await _copy(running, printed, 0, HEAD_BYTES)
+        total = attempt.exit.output_bytes if attempt.exit is not None else printed.total_bytes
+        tail_from = max(printed.total_bytes, total - TAIL_BYTES)
+        printed.skip(tail_from - printed.total_bytes)
+        await _copy(running, printed, tail_from, TAIL_BYTES)
+        printed.skip(max(0, total - printed.total_bytes))
+        return printed.text()
+
+
+async def _copy(running: RunningStep, printed: BoundedOutput, offset: int, limit: int) -> None:
+    end = offset + limit
+    while offset < end:
+        found_at, chunk = await running.output(offset, end - offset)
+        if not chunk:
+            return
+        printed.skip(found_at - offset)
+        printed.write(chunk)
+        offset = found_at + len(chunk)
+
+
+def _was_interrupted(exit_: StepExit | None) -> bool:
+    """Whether somebody killed it, who is not us."""
+    if exit_ is None:
+        return True
+    was_killed = exit_.exit_code < 0 or exit_.exit_code in _TERMINATED
+    return was_killed and not exit_.ended_by

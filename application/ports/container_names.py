@@ -1,0 +1,35 @@
+"""Repairs what a killed `docker compose up` leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from domain.project import ProjectName
+
+
+class ContainerNames(Protocol):
+    """The names of a project's containers on the engine.
+
+    To recreate a container, Compose makes the new one as `<12 hex digits>_<name>`, removes the old
+    one, and renames the new. Killed in between, it leaves a container under that name: the next `up`
+    fails with a conflict, or ends well and leaves the name wrong for good.
+    """
+
+    async def settle(self, name: ProjectName) -> None:
+        """Come back when the engine has come to rest with the project's containers.
+
+        What a Compose that was killed had asked for, the engine still does. So this comes before
+        `put_right` where a step was interrupted; elsewhere it only takes time (a second or so).
+        Raises as `put_right` does.
+        """
+        ...
+
+    async def put_right(self, name: ProjectName) -> Sequence[str]:
+        """Rename such containers to their proper name, or remove them where that is taken.
+
+        Returns a sentence for each, none where all was right. Touches only containers that carry the
+        project's Compose labels. Again is harmless. Raises `RuntimeUnavailable` where the engine does
+        not answer or refuses.
+        """
+        ...

@@ -1,0 +1,210 @@
+"""What every `ComposeExecutor` must do. Written for a real Docker Compose; the fake follows it.
+
+What it must do beyond one life of an agent is in `executor_lives`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from application.ports.compose_executor import ComposeExecutor
+from application.ports.compose_runtime import ComposeRuntime
+from domain.project import Project
+from tests.builders import REJECTED_CONTENT, compose_content
+from tests.contracts.compose_runtime import WAITING_CONTENT, containers_of
+from tests.contracts.executor_surroundings import (
+    CHECK,
+    DOWN,
+    FIRST_BYTES,
+    LAST_BYTES,
+    LONG_S,
+    UP,
+    ExecutorSurroundings,
+    everything,
+    over,
+    token,
+    waiting_step,
+)
+
+
+class ComposeExecutorContract(ExecutorSurroundings):
+    """Steps of one agent."""
+
+    async def test_a_good_file_passes_the_check_and_nothing_is_started(
+        self,
+        executor: ComposeExecutor,
+        runtime: ComposeRuntime,
+        project: Callable[[bytes], Project],
+    ) -> None:
+        web = project(compose_content())
+        ended = await over(await executor.start(token(), CHECK, web, deadline_s=LONG_S))
+        assert (ended.exit_code, ended.ended_by, ended.output_bytes) == (0, "", 0)
+        assert await containers_of(runtime, web) == []
+
+    async def test_a_file_that_compose_rejects_has_an_exit_code_and_says_why(
+        self, executor: ComposeExecutor, project: Callable[[bytes], Project]
+    ) -> None:
+        bad = project(REJECTED_CONTENT)
+        step = await executor.start(token(), CHECK, bad, deadline_s=LONG_S)
+        assert (await over(step)).exit_code > 0
+        assert b"neither an image nor a build context" in await everything(step)
+
+    async def test_a_project_is_brought_up_and_taken_down(
+        self,
+        executor: ComposeExecutor,
+        runtime: ComposeRuntime,
+        project: Callable[[bytes], Project],
+    ) -> None:
+        web = project(compose_content())
+        up = await executor.start(token(), UP, web, deadline_s=LONG_S)
+        assert (await over(up)).exit_code == 0
+        assert [(c.service, c.state) for c in await containers_of(runtime, web)] == [
+            ("web", "running")
+        ]
+        down = await executor.start(token(), DOWN, web, deadline_s=LONG_S)
+        assert (await over(down)).exit_code == 0
+        assert await containers_of(runtime, web) == []
+
+    async def test_what_was_printed_is_read_in_pieces_and_is_what_the_exit_says(
+        self, executor: ComposeExecutor, project: Callable[[bytes], Project]
+    ) -> None:
+        web = project(compose_content())
+        step = await executor.start(token(), UP, web, deadline_s=LONG_S)
+        ended = await over(step)
+        printed = await everything(step, piece=7)
+        assert b"Started" in printed
+        assert ended.output_bytes == len(printed)
+        assert ended.output_sha256 == hashlib.sha256(printed).hexdigest()
+        assert (ended.head_bytes, ended.tail_bytes) == (len(printed), 0)
+        assert not ended.is_truncated
+        assert await step.output(5, 3) == (5, printed[5:8])
+        assert await step.output(len(printed), 10) == (len(printed), b"")
+
+    async def test_what_is_not_kept_is_skipped(
+        self, forgetful: ComposeExecutor, project: Callable[[bytes], Project]
+    ) -> None:
+        web = project(compose_content())
+        step = await forgetful.start(token(), UP, web, deadline_s=LONG_S)
+        ended = await over(step)
+        assert ended.output_bytes > FIRST_BYTES + LAST_BYTES
+        assert (ended.head_bytes, ended.tail_bytes) == (FIRST_BYTES, LAST_BYTES)
+        assert ended.is_truncated
+        offset, first = await step.output(0, 10_000)
+        assert (offset, len(first)) == (0, FIRST_BYTES)
+        offset, last = await step.output(FIRST_BYTES, 10_000)
+        assert (offset, len(last)) == (ended.output_bytes - LAST_BYTES, LAST_BYTES)
+        assert last.endswith(b"Started\n")
+        near_the_end = ended.output_bytes - 3
+        assert await step.output(near_the_end, 2) == (near_the_end, last[-3:-1])
+
+    async def test_what_is_printed_can_be_read_while_it_runs(
+        self, executor: ComposeExecutor, project: Callable[[bytes], Project]
+    ) -> None:
+        step = await waiting_step(executor, token(), project(WAITING_CONTENT))
+        offset, printed = await step.output(0, 10_000)
+        assert offset == 0
+        assert b"Waiting" in printed
+        await step.end("cancel")
+        await over(step)
+
+    async def test_waiting_again_or_by_many_gives_the_same(
+        self, executor: ComposeExecutor, project: Callable[[bytes], Project]
+    ) -> None:
+        web = project(compose_content())
+        step = await executor.start(token(), CHECK, web, deadline_s=LONG_S)
+        first, second = await asyncio.gather(step.wait(), step.wait())
+        assert first is not None
+        assert first == second == await step.wait()
+
+    async def test_who_stops_waiting_leaves_the_step_alone(
+        self, executor: ComposeExecutor, project: Callable[[bytes], Project]
+    ) -> None:
+        step = await waiting_step(executor, token(), project(WAITING_CONTENT))
+        waiting = asyncio.create_task(step.wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        still_waiting = asyncio.create_task(step.wait())
+        await step.output(0, 1)
+        assert not still_waiting.done()
+        await step.end("cancel")
+        assert (await over(step)).ended_by == "cancel"
+        assert await still_waiting == await step.wait()
+
+    async def test_a_step_that_is_made_to_end_says_so_and_nothing_of_it_goes_on(
+        self,
+        executor: ComposeExecutor,
+        runtime: ComposeRuntime,
+        project: Callable[[bytes], Project],
+    ) -> None:
+        waiting = project(WAITING_CONTENT)
+        step = await waiting_step(executor, token(), waiting)
+        await step.end("cancel")
+        await step.end("deadline")
+        ended = await over(step)
+        assert ended.ended_by == "cancel"
+        assert ended.exit_code != 0
+        assert ended.output_bytes == len(await everything(step))
+        running = [c.service for c in await containers_of(runtime, waiting) if c.state == "running"]
+        assert running == ["db"]
+
+    async def test_ending_one_that_is_over_is_harmless(
+        self, executor: ComposeExecutor, project: Callable[[bytes], Project]
+    ) -> None:
+        web = project(compose_content())
+        step = await executor.start(token(), CHECK, web, deadline_s=LONG_S)
+        ended = await over(step)
+        await step.end("cancel")
+        assert await step.wait() == ended
+        assert ended.ended_by == ""
+
+    async def test_one_that_takes_too_long_ends_itself(
+        self,
+        executor: ComposeExecutor,
+        project: Callable[[bytes], Project],
+        pass_time: Callable[[float], Awaitable[None]],
+    ) -> None:
+        step = await executor.start(token(), UP, project(WAITING_CONTENT), deadline_s=0.5)
+        await pass_time(0.5)
+        ended = await over(step)
+        assert ended.ended_by == "deadline"
+        assert ended.exit_code != 0
+
+    async def test_a_project_has_one_step_at_a_time_and_others_do_not_wait(
+        self,
+        executor: ComposeExecutor,
+        another_life: Callable[[], ComposeExecutor],
+        runtime: ComposeRuntime,
+        project: Callable[[bytes], Project],
+        other_project: Callable[[bytes], Project],
+    ) -> None:
+        waiting = project(WAITING_CONTENT)
+        up = await waiting_step(executor, token(), waiting)
+        down = await another_life().start(token(), DOWN, waiting, deadline_s=LONG_S)
+        other = await executor.start(
+            token(), CHECK, other_project(compose_content()), deadline_s=LONG_S
+        )
+        assert (await over(other)).exit_code == 0
+        assert [c.service for c in await containers_of(runtime, waiting) if c.state == "running"]
+        await up.end("cancel")
+        await over(up)
+        assert (await over(down)).exit_code == 0
+        assert await containers_of(runtime, waiting) == []
+
+    async def test_one_that_waits_for_its_turn_can_be_ended(
+        self, executor: ComposeExecutor, project: Callable[[bytes], Project]
+    ) -> None:
+        waiting = project(WAITING_CONTENT)
+        up = await waiting_step(executor, token(), waiting)
+        down = await executor.start(token(), DOWN, waiting, deadline_s=LONG_S)
+        await down.end("cancel")
+        ended = await over(down)
+        assert (ended.ended_by, ended.output_bytes) == ("cancel", 0)
+        assert ended.exit_code < 0
+        await up.end("cancel")
+        await over(up)

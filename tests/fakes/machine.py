@@ -1,0 +1,54 @@
+"""One host in memory: what outlives the agents that a test starts on it, one after another."""
+
+from __future__ import annotations
+
+import itertools
+
+from application.agent.job_book import JobBook
+from application.agent.live_output import LiveOutput
+from application.agent.steps import StepTools
+from tests.fakes.clock import FakeClock
+from tests.fakes.compose_executor import FakeComposeExecutor
+from tests.fakes.compose_reader import FakeComposeReader
+from tests.fakes.compose_runtime import FakeComposeRuntime
+from tests.fakes.container_names import FakeContainerNames
+from tests.fakes.engine import FakeEngine
+from tests.fakes.host import FakeHost
+from tests.fakes.job_journal import FakeDisk, FakeJobJournal
+from tests.fakes.project_files import FakeProjectFiles
+
+
+class FakeMachine:
+    """A host with an engine, Compose, and disks. `tokens` counts the random texts it has given."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.disk = FakeDisk()
+        self.engine = FakeEngine()
+        self.files = FakeProjectFiles()
+        self.host = FakeHost()
+        self.reader = FakeComposeReader()
+        self.runtime = FakeComposeRuntime(self.files.read)
+        self.executor = FakeComposeExecutor(self.runtime, self.clock)
+        self.names = FakeContainerNames(self.runtime)
+        self._tokens = itertools.count(1)
+
+    def token(self) -> str:
+        """A text that never comes twice."""
+        return f"{next(self._tokens):032x}"
+
+    def book(self) -> JobBook:
+        """The book of an agent that starts now; it has yet to be opened."""
+        return JobBook(journal=FakeJobJournal(self.disk), clock=self.clock, new_epoch=self.token)
+
+    def step_tools(self, book: JobBook, live: LiveOutput | None = None) -> StepTools:
+        """What an agent's steps are made with."""
+        return StepTools(
+            book=book,
+            executor=self.executor,
+            names=self.names,
+            engine=self.engine,
+            clock=self.clock,
+            live=LiveOutput() if live is None else live,
+            new_token=self.token,
+        )

@@ -1,0 +1,125 @@
+"""How the control plane that tests use hears: in order, writing down before it acknowledges."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.support.agent_frames import DURABLE, Message, ViolationFound, excerpt, kind_of
+from tests.support.peer_database import PeerDatabase
+from tests.support.peer_sending import OutputWindow, Sender
+from tests.support.peer_terms import Crashed, Faults
+
+MAX_OUTPUT_UNDER_WAY: Final = 256 << 10
+
+
+class Hearer:
+    """All that comes from an agent on one link: before WELCOME to `hear_early`, and then to `hear`.
+
+    Both raise `ViolationFound` where a message changes nothing because it breaks a rule.
+    """
+
+    def __init__(self, database: PeerDatabase, faults: Faults, sender: Sender) -> None:
+        self.facts: Message = {}
+        self.heartbeats = 0
+        self.bye: str | None = None
+        self._database = database
+        self._faults = faults
+        self._sender = sender
+        self._held: list[Message] = []
+        self._nacked = self._gap_top = 0
+
+    def hear_early(self, message: Message) -> None:
+        """What may come before WELCOME, HELLO aside."""
+        if message["type"] == "ERROR":
+            self._database.errors.append(message)
+        elif message["type"] == "BYE":
+            self.bye = message["reason"]
+        else:
+            raise ViolationFound(f"{message['type']} before WELCOME")
+
+    def catch_up(self) -> None:
+        """Write down and acknowledge what was held back."""
+        held, self._held = self._held, []
+        for message in held:
+            self._commit(message)
+        self._sender.acknowledge_soon()
+
+    def hear(self, message: Message, size: int) -> None:
+        """Take a message whose frame had so many bytes; raises `Crashed` where it is told to."""
+        kind = kind_of(message)
+        if "ack" in message:
+            self._hear_ack(message["ack"])
+        if self._faults.crash_when is not None and not self._faults.crash_after_commit:
+            self._crash_at(message)
+        if kind in DURABLE:
+            self._hear_durable(message, size)
+        elif kind == "OUTPUT":
+            self._hear_output(message)
+        elif kind == "NACK":
+            self._database.seen["nack"] += 1
+            if not self._database.ledger.agent_ack < message["expected"] <= self._sender.last_sent:
+                raise ViolationFound(f"was not to be asked for: {excerpt(message)}")
+            self._sender.send_from(message["expected"])
+        elif kind == "HEARTBEAT":
+            self.facts = message["facts"]
+            self.heartbeats += 1
+        elif kind == "ERROR":
+            self._database.errors.append(message)
+        elif kind == "BYE":
+            self.bye = message["reason"]
+        elif kind == "HELLO":
+            raise ViolationFound("HELLO comes again")
+        self._database.wake()
+
+    def _hear_ack(self, ack: int) -> None:
+        if ack > self._sender.last_sent:
+            raise ViolationFound(f"acknowledges {ack}, where {self._sender.last_sent} were sent")
+        self._database.acknowledge(ack)
+        self._sender.acknowledged(ack)
+
+    def _hear_durable(self, message: Message, size: int) -> None:
+        ledger, seq = self._database.ledger, message["seq"]
+        held = sum("seq" in one for one in self._held)
+        expected = ledger.last_seq_seen + held + 1
+        if seq < expected:
+            if seq <= ledger.last_seq_seen:
+                self._database.repeated(message)
+            self._sender.acknowledge_soon()
+        elif seq > expected:
+            self._hear_gap(seq, expected)
+        else:
+            if self._sender.received.is_full:
+                self._database.violation(f"more than the window: {excerpt(message)}")
+            self._sender.received.add(seq, size)
+            self._take(message)
+
+    def _hear_gap(self, seq: int, expected: int) -> None:
+        self._database.seen["gap"] += 1
+        # What follows was sent before the agent heard of it; what begins anew was sent after.
+        if expected != self._nacked or seq <= self._gap_top:
+            self._sender.later({"type": "NACK", "expected": expected})
+        self._nacked, self._gap_top = expected, seq
+
+    def _hear_output(self, message: Message) -> None:
+        window = self._sender.outputs.setdefault(message["job_id"], OutputWindow())
+        if window.add(message) > MAX_OUTPUT_UNDER_WAY:
+            self._database.violation(f"more output than may be under way: {excerpt(message)}")
+        self._take(message)
+
+    def _take(self, message: Message) -> None:
+        if self._faults.hold_commits:
+            self._held.append(message)
+        else:
+            self._commit(message)
+
+    def _commit(self, message: Message) -> None:
+        self._database.commit(message)
+        if self._faults.crash_when is not None and self._faults.crash_after_commit:
+            self._crash_at(message)
+        self._sender.acknowledge_soon(None if "seq" in message else message["job_id"])
+
+    def _crash_at(self, message: Message) -> None:
+        crash_when = self._faults.crash_when
+        if crash_when is not None and crash_when(message):
+            self._faults.crash_when = None
+            raise Crashed

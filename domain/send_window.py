@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from domain.job import JobState
-from domain.ledger import Ledger, LedgerJob
+from domain.ledger import Attempt, Ledger, LedgerJob
 from domain.link_messages import Accept, Reject, Result, SequencedSaid, StepOutput
 from domain.records import NoticeKept, NoticeKind
 
@@ -96,17 +96,7 @@ def _state_in(notice: NoticeKept, job: LedgerJob | None) -> JobState:
 def _result(seq: int, job: LedgerJob, ack: int) -> Result:
     assert job.finished is not None
     finished = job.finished
-    output = tuple(
-        StepOutput(
-            step=attempt.step,
-            attempt=attempt.number,
-            exit_code=attempt.exit.exit_code if attempt.exit else None,
-            length=attempt.exit.output_bytes if attempt.exit else 0,
-            sha256=attempt.exit.output_sha256 if attempt.exit else "",
-            truncated=attempt.exit.is_truncated if attempt.exit else True,
-        )
-        for attempt in job.attempts
-    )
+    output = tuple(_output_of(attempt) for attempt in job.attempts)
     return Result(
         seq,
         job.job_id,
@@ -116,4 +106,19 @@ def _result(seq: int, job: LedgerJob, ack: int) -> Result:
         finished.data,
         output,
         ack,
+    )
+
+
+def _output_of(attempt: Attempt) -> StepOutput:
+    ended = attempt.exit
+    if ended is None or not ended.output_sha256:
+        # Killed before it could record what it had printed, though perhaps by us.
+        return StepOutput(attempt.step, attempt.number, None, 0, "", truncated=True)
+    return StepOutput(
+        step=attempt.step,
+        attempt=attempt.number,
+        exit_code=ended.exit_code,
+        length=ended.output_bytes,
+        sha256=ended.output_sha256,
+        truncated=ended.is_truncated,
     )

@@ -28,6 +28,7 @@ from application.ports.compose_executor import ComposeAction
 from domain.errors import Conflict, RuntimeUnavailable, StorageUnavailable
 from domain.output import BoundedOutput, cause_of_failure
 from domain.project import Project
+from domain.records import ProcessIdentity
 
 T = TypeVar("T")
 
@@ -51,6 +52,8 @@ class StepBounds:
     head_bytes: int = HEAD_BYTES
     tail_bytes: int = TAIL_BYTES
     grace_s: float = TERMINATION_GRACE_S
+    recording_s: float = 5.0
+    """A job runner that has not recorded the end so long after the grace hangs, and is killed."""
 
 
 class SupervisedComposeExecutor:
@@ -121,7 +124,7 @@ class SupervisedComposeExecutor:
         if process is None:
             self._denied.add(token)
             return None
-        return SupervisedStep(run, process, self._executor, self._children.get(token))
+        return self._step(run, process, self._children.get(token))
 
     async def discard(self, token: str) -> None:
         """See `ComposeExecutor`. Raises `Conflict` where the step is not over."""
@@ -158,11 +161,17 @@ class SupervisedComposeExecutor:
             process = await self._in_thread(run.claim)
             if process is not None:
                 self._children[run.path.name] = child
-                return SupervisedStep(run, process, self._executor, child)
+                return self._step(run, process, child)
             await child.ended.wait()
             if child.collect() >= 0:
                 break
         raise self._cannot_start(trouble.text() or "it was killed")
+
+    def _step(
+        self, run: RunDirectory, process: ProcessIdentity, child: ChildProcess | None
+    ) -> SupervisedStep:
+        forcibly_s = self._bounds.grace_s + self._bounds.recording_s
+        return SupervisedStep(run, process, self._executor, child, forcibly_s=forcibly_s)
 
     def _spawn(
         self, run: RunDirectory, arguments: tuple[str, ...], trouble: BoundedOutput

@@ -24,7 +24,10 @@ LOOK_AGAIN_S: Final = 0.01
 
 
 class SupervisedStep:
-    """`child` is the job runner, where it was started by this agent."""
+    """`child` is the job runner, where it was started by this agent.
+
+    One that was asked to end and has not after `forcibly_s` is killed, and all that it runs with it.
+    """
 
     def __init__(
         self,
@@ -32,11 +35,14 @@ class SupervisedStep:
         process: ProcessIdentity,
         executor: Executor,
         child: ChildProcess | None,
+        *,
+        forcibly_s: float,
     ) -> None:
         self._run = run
         self._process = process
         self._executor = executor
         self._child = child
+        self._forcibly_s = forcibly_s
         self._deciding = asyncio.Lock()
         self._is_decided = False
         self._exit: StepExit | None = None
@@ -61,11 +67,18 @@ class SupervisedStep:
 
     async def end(self, why: str) -> None:
         """See `RunningStep`."""
-        if is_running(self._process):
-            # That it ends matters more than that it says why.
-            with contextlib.suppress(StorageUnavailable):
-                await self._in_thread(partial(self._run.say_why_it_ends, why))
-            ask_to_end(self._process)
+        if not is_running(self._process):
+            return
+        # That it ends matters more than that it says why.
+        with contextlib.suppress(StorageUnavailable):
+            await self._in_thread(partial(self._run.say_why_it_ends, why))
+        ask_to_end(self._process)
+        try:
+            async with asyncio.timeout(self._forcibly_s):
+                await end_of(self._process)
+        except TimeoutError:
+            # It is stopped, or hangs: it cannot end what it runs, nor say how that ended.
+            kill_run(self._run.path.name, self._process.pid)
 
     async def output(self, offset: int, limit: int) -> tuple[int, bytes]:
         """See `RunningStep`; the last that was printed is there once the step is over."""

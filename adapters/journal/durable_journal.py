@@ -88,6 +88,7 @@ class DurableJobJournal:
             self._log.require_open()
             planned = plan()
             await finish_in_thread(self._executor, partial(self._compact, planned))
+            planned.then()
 
     def tombstone(self, job_id: str) -> Tombstone | None:
         """See `JobJournal`. Raises `StorageUnavailable` where the disk cannot say."""

@@ -78,7 +78,9 @@ class Agent:
         await self._stop.wait()
         logger.info("stopping; jobs that run go on, and are found again by the next start")
         self._admission.close()
-        await self._admission.settled()
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(LAST_WORDS_S):
+                await self._admission.settled()
         # Now that no read can come behind a change that was being written down.
         self._dispatcher.drain()
         dispatching.cancel()

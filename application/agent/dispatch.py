@@ -80,6 +80,7 @@ class Dispatcher:
         self._lanes: dict[str, deque[Job]] = {}
         self._open: dict[str, Job] = {}
         self._steps: dict[str, JobSteps] = {}
+        self._expiries: dict[str, asyncio.Task[None]] = {}
         self._open_jobs = 0
         self._open_bytes = 0
         self._tasks: asyncio.TaskGroup | None = None
@@ -119,7 +120,9 @@ class Dispatcher:
         if job.is_journalled:
             self._open[job.job_id.value] = job
         if job.deadline is not None:
-            self._tasks.create_task(self._expire(job), name=f"deadline-{job.job_id}")
+            self._expiries[job.job_id.value] = self._tasks.create_task(
+                self._expire(job), name=f"deadline-{job.job_id}"
+            )
         project = project_of(job.command)
         if project is None:
             self._tasks.create_task(self._carry_out(job), name=f"job-{job.job_id}")
@@ -303,6 +306,8 @@ class Dispatcher:
 
     def _close(self, job: Job) -> None:
         self._open.pop(job.job_id.value, None)
+        if (expiry := self._expiries.pop(job.job_id.value, None)) is not None:
+            expiry.cancel()
         self.release(job.command)
 
     def _spawn(self, work: Any, name: str) -> None:

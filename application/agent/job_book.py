@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from application.ports.clock import Clock
@@ -104,12 +105,13 @@ class JobBook:
 
     async def compact(self) -> None:
         """Drop what nobody needs any more. On a full disk everything stays as it is."""
-        forgotten: list[str] = []
 
         def plan() -> Compaction:
             pruning = prune(self.ledger, self._clock.now().timestamp())
-            forgotten.extend(pruning.forgotten)
-            return Compaction(pruning.records, pruning.tombstones)
+            # The ledger forgets at the same moment as the journal: facts that wait to be appended
+            # find both alike.
+            forget = partial(self.ledger.forget, pruning.forgotten)
+            return Compaction(pruning.records, pruning.tombstones, then=forget)
 
         try:
             await self._journal.compact(plan)
@@ -117,8 +119,6 @@ class JobBook:
             logger.warning("%s; the journal stays as large as it is", exc)
         except InstaDeployError as exc:
             raise JournalFailed(str(exc)) from exc
-        else:
-            self.ledger.forget(forgotten)
         self._compact_at = max(COMPACT_AT_BYTES, 2 * self._journal.used_bytes)
 
     def _apply(self, record: Record) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from application.agent.job_book import JobBook
-from application.agent.live_output import LiveOutput
+from application.agent.live_output import LiveOutput, PrintedStep
 from application.ports.compose_executor import ComposeExecutor
 from domain.errors import InstaDeployError
 
@@ -20,7 +20,6 @@ class Leftovers:
         self._book = book
         self._executor = executor
         self._live = live
-        self._kept: dict[str, tuple[str, ...]] = {}
         self._changed = asyncio.Event()
 
     async def recover(self) -> None:
@@ -34,7 +33,8 @@ class Leftovers:
                 if job.finished is None and not attempt.is_over:
                     continue  # Found again when the job goes on.
                 if (running := await self._executor.find(attempt.token)) is not None:
-                    self._live.add(job.job_id, attempt.step, attempt.number, running)
+                    printed = PrintedStep(attempt.step, attempt.number, attempt.token, running)
+                    self._live.add(job.job_id, printed)
         for token in await self._executor.known_tokens() - needed:
             await self._discard(token)
 
@@ -50,16 +50,13 @@ class Leftovers:
             stop_listening()
 
     async def _clear_away(self) -> None:
-        jobs = self._book.ledger.jobs
-        for job_id, job in list(jobs.items()):
-            if not job.is_delivered and job.attempts:
-                self._kept[job_id] = tuple(attempt.token for attempt in job.attempts)
-        for job_id in list(self._kept):
-            known = jobs.get(job_id)
+        for job_id in self._live.jobs():
+            known = self._book.ledger.jobs.get(job_id)
             if known is None or known.is_delivered:
+                steps = self._live.steps(job_id)
                 self._live.forget(job_id)
-                for token in self._kept.pop(job_id):
-                    await self._discard(token)
+                for printed in steps:
+                    await self._discard(printed.token)
 
     async def _discard(self, token: str) -> None:
         try:

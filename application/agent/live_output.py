@@ -16,6 +16,7 @@ class PrintedStep:
 
     step: str
     attempt: int
+    token: str
     running: RunningStep
     read_upto: int = 0
 
@@ -27,11 +28,11 @@ class LiveOutput:
         self._jobs: dict[str, list[PrintedStep]] = {}
         self._added = asyncio.Event()
 
-    def add(self, job_id: str, step: str, attempt: int, running: RunningStep) -> None:
+    def add(self, job_id: str, printed: PrintedStep) -> None:
         """A step has begun, or was found again."""
         steps = self._jobs.setdefault(job_id, [])
-        if not any((known.step, known.attempt) == (step, attempt) for known in steps):
-            steps.append(PrintedStep(step, attempt, running))
+        if not any(known.token == printed.token for known in steps):
+            steps.append(printed)
         self._added.set()
 
     def jobs(self) -> Sequence[str]:

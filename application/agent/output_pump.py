@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from application.agent.live_output import LiveOutput, PrintedStep
 from application.ports.clock import Clock
+from domain.errors import InstaDeployError
 from domain.ledger import Ledger
 from domain.link_messages import OutputChunk, OutputPosition
 from domain.session import Phase, Session
+
+logger = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 64 * 1024
 LOOK_EVERY_S: Final = 0.2
@@ -76,7 +80,14 @@ class OutputPump:
         )
         if room == 0:
             return False
-        found_at, chunk = await printed.running.output(offset, min(room, CHUNK_BYTES))
+        try:
+            found_at, chunk = await printed.running.output(offset, min(room, CHUNK_BYTES))
+        except InstaDeployError as exc:
+            logger.warning(
+                "job %s: what %s has printed cannot be read: %s", job_id, printed.step, exc
+            )
+            self._sent.add((job_id, printed.step, printed.attempt))
+            return False
         if not is_over or len(chunk) == CHUNK_BYTES:
             chunk = whole_characters(chunk)
         if not chunk:

@@ -31,7 +31,9 @@ class PlainServing:
         end: TransportLost | None = None
         try:
             if self._book.ledger.peer_epoch:
-                # It remembers nothing of what a peer with sequence numbers was told.
+                # It remembers nothing of what a peer with sequence numbers was told. What that one
+                # said last is written down before its numbers mean nothing any more.
+                await self._admission.settled()
                 await self._book.begin_epoch()
             self._outbox.attach(
                 [final_event_of(result) for result in self._book.ledger.undelivered()]

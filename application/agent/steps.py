@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from application.agent.handling import Failed, StepTimedOut, compose_failure, run_step
 from application.agent.job_book import JobBook
-from application.agent.live_output import LiveOutput
+from application.agent.live_output import LiveOutput, PrintedStep
 from application.ports.clock import Clock
 from application.ports.compose_executor import ComposeAction, ComposeExecutor, RunningStep
 from application.ports.container_names import ContainerNames
@@ -172,7 +172,8 @@ class JobSteps:
         else:
             running = await tools.executor.find(attempt.token)
         if running is not None:
-            tools.live.add(self._job_id, plan.name, number, running)
+            token = self._attempts(plan.name)[number - 1].token
+            tools.live.add(self._job_id, PrintedStep(plan.name, number, token, running))
         if attempt is not None and attempt.is_over:
             return attempt.exit
         exit_ = None if running is None else await self._watch(plan, number, running, give_up_at)

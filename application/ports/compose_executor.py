@@ -40,7 +40,7 @@ class RunningStep(Protocol):
         ...
 
     async def end(self, why: str) -> None:
-        """Ask it to end, gently and soon forcibly (within 20 s); `wait` tells when it has.
+        """End it, gently and soon forcibly (within 20 s); `wait` tells how that went.
 
         `why` (`cancel`, `deadline`) becomes `StepExit.ended_by`, unless it had ended by itself before.
         Harmless when it is over, and a second time.

@@ -18,6 +18,8 @@ class Compaction:
 
     records: Sequence[Record]
     tombstones: Sequence[Tombstone]
+    then: Callable[[], None] = lambda: None
+    """Called when it is durable, before anything is appended to it."""
 
 
 class JobJournal(Protocol):

@@ -173,6 +173,7 @@ class FakeJobJournal:
             for tombstone in planned.tombstones:
                 self.disk.tombstones.setdefault(tombstone.job_id, tombstone)
             self.disk.records[:] = planned.records
+            planned.then()
             self.compactions += 1
         if cancelled is not None:
             raise cancelled

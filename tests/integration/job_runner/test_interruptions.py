@@ -15,7 +15,16 @@ import pytest
 
 from adapters.compose.process_identity import boot_id
 from adapters.compose.run_directory import EXIT_BYTES, RunDirectory
-from tests.integration.job_runner.conftest import DOCKER_HOST, Bench, interrupted, over, printed
+from adapters.compose.supervised import StepBounds
+from application.ports.compose_executor import ComposeAction
+from tests.integration.job_runner.conftest import (
+    BLOG,
+    DOCKER_HOST,
+    Bench,
+    interrupted,
+    over,
+    printed,
+)
 from tests.support.runs import PATIENCE_S, kill_wholly, processes_of, until
 
 HANGING = "echo before; echo $$ > $bench/pid; sleep 1000 & setsid sleep 1000 & read _ < $bench/gate"
@@ -55,6 +64,19 @@ async def test_an_agent_that_is_killed_does_not_disturb_the_step(
     bench.open_gate()
     assert (await over(step)).exit_code == 3
     assert await printed(step) == b"before\nafter\n"
+
+
+async def test_a_job_runner_that_is_stopped_is_killed_with_all_that_it_runs_when_it_is_to_end(
+    bench: Bench, token: str
+) -> None:
+    bench.docker(HANGING)
+    executor = bench.executor(bounds=StepBounds(grace_s=0.1, recording_s=0.1))
+    step = await executor.start(token, ComposeAction.UP, BLOG, deadline_s=600)
+    await bench.said("pid")
+    os.kill(step.process.pid, signal.SIGSTOP)
+    await step.end("cancel")
+    assert await interrupted(step)
+    assert processes_of(token) == []
 
 
 def agent_that_dies(bench: Bench, token: str, number: signal.Signals) -> int:

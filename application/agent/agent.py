@@ -14,11 +14,15 @@ from application.agent.job_book import JobBook
 from application.agent.leftovers import Leftovers
 from application.agent.outbox import Outbox
 from application.ports.clock import Clock
+from application.ports.service_manager import ServiceManager
 
 logger = logging.getLogger(__name__)
 
 LAST_WORDS_S: Final = 5.0
 """How long results may take to reach the control plane once nothing is begun any more."""
+
+BEATS_A_WATCHDOG: Final = 3
+"""How often the watchdog is told in its time: one that comes late must not be the last."""
 
 
 class Agent:
@@ -34,6 +38,7 @@ class Agent:
         leftovers: Leftovers,
         outbox: Outbox,
         clock: Clock,
+        manager: ServiceManager,
     ) -> None:
         self._book = book
         self._admission = admission
@@ -42,6 +47,7 @@ class Agent:
         self._leftovers = leftovers
         self._outbox = outbox
         self._clock = clock
+        self._manager = manager
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -75,7 +81,10 @@ class Agent:
         keeping = parts.create_task(self._book.keep_small(), name="journal")
         sweeping = parts.create_task(self._leftovers.run(), name="leftovers")
         connecting = parts.create_task(self._connection.run(), name="connection")
+        watching = parts.create_task(self._feed_watchdog(), name="watchdog")
+        self._manager.ready()
         await self._stop.wait()
+        self._manager.stopping()
         logger.info("stopping; jobs that run go on, and are found again by the next start")
         self._admission.close()
         with contextlib.suppress(TimeoutError):
@@ -89,8 +98,16 @@ class Agent:
         # Closes the link, in the time that the transport allows for that.
         connecting.cancel()
         await asyncio.wait({connecting})
-        for part in (admitting, keeping, sweeping):
+        for part in (admitting, keeping, sweeping, watching):
             part.cancel()
+
+    async def _feed_watchdog(self) -> None:
+        """A loop that hangs does not come by here, and the manager kills and starts the agent."""
+        if self._manager.watchdog_s is None:
+            return
+        while True:
+            self._manager.alive()
+            await self._clock.sleep(self._manager.watchdog_s / BEATS_A_WATCHDOG)
 
     async def _say_last_words(self) -> None:
         said = asyncio.create_task(self._outbox.empty(), name="last-words")

@@ -24,6 +24,7 @@ from adapters.engine.containers import SocketContainerNames
 from adapters.filesystem.project_files import LocalProjectFiles
 from adapters.host.local import LocalHost
 from adapters.host.network import NetlinkChanges
+from adapters.host.systemd import SystemdServiceManager
 from adapters.journal.durable_journal import DurableJobJournal
 from adapters.yaml.bounded_reader import BoundedYamlReader
 from application.agent.admission import Admission
@@ -53,6 +54,7 @@ from application.ports.host import Host, HostFacts
 from application.ports.job_journal import JobJournal
 from application.ports.network_changes import NetworkChanges
 from application.ports.project_files import ProjectFiles
+from application.ports.service_manager import ServiceManager
 from application.ports.transport import Transport
 from domain.backoff import no_jitter, reconnect_delays
 from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
@@ -280,6 +282,9 @@ class AgentContainer(containers.DeclarativeContainer):
         delays=providers.Callable(backoff_of, settings),
         spread=providers.Object(full_jitter),
     )
+    service_manager: providers.Provider[ServiceManager] = providers.Singleton(
+        SystemdServiceManager, os.environ
+    )
     leftovers: providers.Provider[Leftovers] = providers.Singleton(
         Leftovers, book=book, executor=compose_executor, live=live
     )
@@ -292,4 +297,5 @@ class AgentContainer(containers.DeclarativeContainer):
         leftovers=leftovers,
         outbox=outbox,
         clock=clock,
+        manager=service_manager,
     )

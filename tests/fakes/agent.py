@@ -22,6 +22,7 @@ from application.ports.transport import Transport
 from domain.backoff import no_jitter, reconnect_delays
 from tests.fakes.machine import FakeMachine
 from tests.fakes.network import FakeNetwork
+from tests.fakes.service_manager import FakeServiceManager
 
 
 class FakeAgent:
@@ -40,6 +41,7 @@ class FakeAgent:
         clock = machine.clock if clock is None else clock
         self.machine = machine
         self.network = FakeNetwork()
+        self.manager = FakeServiceManager()
         self.live = LiveOutput()
         self.book = machine.book()
         self.outbox = Outbox() if outbox is None else outbox
@@ -84,6 +86,7 @@ class FakeAgent:
             leftovers=Leftovers(book=self.book, executor=machine.executor, live=self.live),
             outbox=self.outbox,
             clock=clock,
+            manager=self.manager,
         )
 
     @contextlib.asynccontextmanager

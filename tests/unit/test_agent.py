@@ -291,3 +291,17 @@ async def test_a_journal_that_fails_later_ends_the_agent_and_says_nothing_untrue
     assert said(link) == []
     assert bench.handler.started == []
     assert link.lost.is_set()
+
+
+async def test_the_service_manager_is_told_that_it_is_ready_alive_and_stopping(
+    bench: Bench,
+) -> None:
+    bench.parts.manager.watchdog_s = 60.0
+    running, _ = await bench.start()
+    await settle()
+    assert sorted(bench.parts.manager.told) == ["alive", "ready"]
+    await bench.clock.advance(60)
+    assert bench.parts.manager.told.count("alive") == 4
+    bench.agent.request_stop()
+    await running
+    assert bench.parts.manager.told[-1] == "stopping"

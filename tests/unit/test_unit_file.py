@@ -36,7 +36,7 @@ def unit() -> RawConfigParser:
 
 def test_the_agent_starts_isolated_from_what_its_surroundings_hold(unit: RawConfigParser) -> None:
     assert unit["Service"]["ExecStart"] == "/opt/instadeploy/bin/python -I -m entrypoints.agent"
-    assert unit["Service"]["Type"] == "simple"
+    assert unit["Service"]["Type"] == "notify"
     assert unit["Service"]["WorkingDirectory"] == "/"
 
 
@@ -60,6 +60,10 @@ def test_a_stop_leaves_what_runs_alone_and_gives_the_agent_time_for_its_last_wor
 ) -> None:
     assert unit["Service"]["KillMode"] == "process"
     assert float(unit["Service"]["TimeoutStopSec"]) > LAST_WORDS_S + CLOSE_GRACE_S
+
+
+def test_an_agent_that_hangs_is_started_again(unit: RawConfigParser) -> None:
+    assert float(unit["Service"]["WatchdogSec"]) == 60
 
 
 def test_one_process_that_is_killed_for_want_of_memory_takes_no_other_along(

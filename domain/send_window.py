@@ -24,7 +24,9 @@ class SendWindow:
         self._in_flight: deque[tuple[int, int, float]] = deque()
         self._in_flight_bytes = 0
         self.sent = 0
-        """The highest number sent on this link, or known to be there."""
+        """The number after which it is gone on: the last one sent, or known to be there."""
+        self.reached = 0
+        """The highest number that was ever sent on this link, or known to be there."""
         self.confirmed = 0
         """The highest number that the peer has said on this link that it has."""
 
@@ -41,7 +43,7 @@ class SendWindow:
 
     def resume(self, peer_has: int) -> None:
         """The peer has everything up to this number."""
-        self.sent = self.confirmed = peer_has
+        self.sent = self.confirmed = self.reached = peer_has
 
     def next(self, ack: int, now: float) -> SequencedSaid | None:
         """The next message, which then counts as sent; None where there is none, or no room."""
@@ -55,6 +57,7 @@ class SendWindow:
         if self._in_flight and not has_room:
             return None
         self.sent = notice.seq
+        self.reached = max(self.reached, self.sent)
         self._in_flight.append((notice.seq, size, now))
         self._in_flight_bytes += size
         return message
@@ -64,6 +67,7 @@ class SendWindow:
         self.confirmed = max(self.confirmed, seq)
         # What came on an earlier link may be confirmed before it is sent on this one.
         self.sent = max(self.sent, seq)
+        self.reached = max(self.reached, self.sent)
         while self._in_flight and self._in_flight[0][0] <= seq:
             self._in_flight_bytes -= self._in_flight.popleft()[1]
 

@@ -314,7 +314,7 @@ class Session:
     def _hear_missed(self, expected: int) -> list[Effect]:
         if self.phase is not Phase.OPEN:
             return []
-        if not self._window.confirmed < expected <= self._window.sent + 1:
+        if not self._window.confirmed < expected <= self._window.reached + 1:
             return _violation(f"NACK expects {expected}, which is not under way")
         self._window.send_again_from(expected)
         return []

@@ -98,9 +98,10 @@ class Admission:
         """Take one message of v1 in. Never waits: what cannot be taken is answered with a failure."""
         match message:
             case Request() if isinstance(message.command, CHANGING_COMMANDS):
+                link = self._outbox.link_number
                 self._decide(
                     self._turn(message.job_id.value, message.command),
-                    lambda: self._submit_change(message),
+                    lambda: self._submit_change(message, link),
                 )
             case Request():
                 self._settle(self._turn(), self._submit_read(message))
@@ -134,7 +135,7 @@ class Admission:
         self._dispatcher.reserve(command)
         return self._receive(job_id, lambda: self._dispatcher.open(Job(request.job_id, command)))
 
-    async def _submit_change(self, request: Request) -> Follow:
+    async def _submit_change(self, request: Request, link: int) -> Follow:
         job_id, command = request.job_id.value, request.command
         digest = digest_of(command)
         try:
@@ -142,11 +143,11 @@ class Admission:
             known = self._known(job_id)
             if known is not None:
                 _check_same(job_id, digest, known)
-                return self._receive(job_id, self._result_again(job_id, known))
+                return self._receive(job_id, self._result_again(job_id, known), link)
             accepted = JobAccepted(job_id, command, digest, self._clock.since_boot())
-            return self._receive(job_id, await self._accept(accepted))
+            return self._receive(job_id, await self._accept(accepted), link)
         except InstaDeployError as exc:
-            return self._refuse(job_id, exc)
+            return self._refuse(job_id, exc, link)
 
     def _result_again(self, job_id: str, known: _Known) -> Follow:
         kept = self._book.ledger.jobs.get(job_id)
@@ -161,16 +162,17 @@ class Admission:
 
         return again
 
-    def _refuse(self, job_id: str, error: InstaDeployError) -> Follow:
+    def _refuse(self, job_id: str, error: InstaDeployError, link: int | None = None) -> Follow:
         refusal = refusal_of(job_id, error)
-        return self._receive(job_id, lambda: self._outbox.put(refusal))
+        return self._receive(job_id, lambda: self._outbox.put(refusal), link)
 
-    def _receive(self, job_id: str, then: Follow) -> Follow:
-        link = self._outbox.link_number
+    def _receive(self, job_id: str, then: Follow, link: int | None = None) -> Follow:
+        """`link` is the one that the command came on, where that was not just now."""
+        came_on = self._outbox.link_number if link is None else link
 
         def follow() -> None:
             # It only means something on the link that the command came on.
-            if self._outbox.link_number == link:
+            if self._outbox.link_number == came_on:
                 self._outbox.put(JobReceived(job_id))
             then()
 

@@ -9,6 +9,7 @@ process too: it is in the journal, and goes on when the agent starts again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -31,8 +32,11 @@ logger = logging.getLogger(__name__)
 INTERRUPTED: Final = "the agent stopped before the job had ended, and ended it"
 """Said of a read that was running when the agent was stopped."""
 FORGOTTEN: Final = (
-    "what this job was to do was lost when the agent's journal was damaged; what it had done stays"
+    "what was known of this job, or of how far it had come, was lost when the agent's journal was "
+    "damaged; what it had done stays"
 )
+STILL_RUNS_S: Final = 1.0
+"""What has not ended by then was not over to begin with."""
 _BUG: Final = "the agent failed to carry this out because of an internal error; its log says more"
 
 
@@ -93,7 +97,7 @@ class Dispatcher:
         """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            self._recover()
+            await self._recover()
             started.set()
             await asyncio.get_running_loop().create_future()
 
@@ -142,10 +146,10 @@ class Dispatcher:
         job = self._open.get(job_id)
         if job is None:
             return
-        if job.state is JobState.ACCEPTED:
-            self._end_unbegun(job, JobState.CANCELED, "canceled before it was begun")
-        elif job_id in self._steps:
+        if job_id in self._steps:
             self._steps[job_id].cancel()
+        elif job.state is JobState.ACCEPTED and not self._has_begun(job):
+            self._end_unbegun(job, JobState.CANCELED, "canceled before it was begun")
 
     def drain(self) -> None:
         """Refuse the reads that wait; what is in the journal goes on when the agent starts again."""
@@ -156,15 +160,36 @@ class Dispatcher:
                 self._close(job)
                 self._results.put(refusal_of(job.job_id.value, Draining()))
 
-    def _recover(self) -> None:
+    async def _recover(self) -> None:
         for known in list(self._book.ledger.open_jobs()):
-            if known.accepted.command is None:
-                self._spawn(self._bury(known), f"job-{known.job_id}")
+            if await self._is_forgotten(known):
+                await self._bury(known)
                 continue
+            assert known.accepted.command is not None
             self.reserve(known.accepted.command)
             self.open(job_of(known.accepted, self._clock.since_boot()))
             if known.is_cancel_requested and not known.attempts:
                 self.cancel(known.job_id)
+
+    async def _is_forgotten(self, known: LedgerJob) -> bool:
+        """Whether what it has come to may be among what a damaged journal has lost.
+
+        Then it is not gone on with: it may be over, or a step that is not known may be under way. Of
+        a job whose last known step still runs, nothing that follows can be lost.
+        """
+        if known.accepted.command is None:
+            return True
+        if not self._book.damage:
+            return False
+        last = known.attempts[-1] if known.attempts else None
+        running = None if last is None else await self._tools.executor.find(last.token)
+        if running is None:
+            return True
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(STILL_RUNS_S):
+                await running.wait()
+                return True
+        return False
 
     async def _bury(self, known: LedgerJob) -> None:
         finished = self._finished(
@@ -198,13 +223,17 @@ class Dispatcher:
                 )
 
     def _has_begun(self, job: Job) -> bool:
+        """Whether a step of it was, in this life of the agent or another: it may be running."""
         known = self._book.ledger.jobs.get(job.job_id.value)
         return known is not None and bool(known.attempts)
 
     async def _expire(self, job: Job) -> None:
         assert job.deadline is not None
         await self._clock.sleep(job.deadline - self._clock.since_boot().seconds)
-        if job.state is JobState.ACCEPTED:
+        self._expire_unbegun(job)
+
+    def _expire_unbegun(self, job: Job) -> None:
+        if job.state is JobState.ACCEPTED and not self._has_begun(job):
             self._end_unbegun(job, JobState.EXPIRED, "its deadline passed before it was begun")
 
     def _end_unbegun(
@@ -218,6 +247,8 @@ class Dispatcher:
         self._spawn(self._end(job, failed), f"end-{job.job_id}")
 
     async def _carry_out(self, job: Job) -> None:
+        if job.deadline is not None and self._clock.since_boot().seconds >= job.deadline:
+            self._expire_unbegun(job)  # It passed while no agent ran.
         if job.state is not JobState.ACCEPTED:
             return
         job.move_to(JobState.RUNNING)

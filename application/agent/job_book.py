@@ -36,6 +36,7 @@ class JobBook:
         self._new_epoch = new_epoch
         self._listeners: list[Callable[[], None]] = []
         self._compact_at = COMPACT_AT_BYTES
+        self._compact_at_results = 2 * KEPT_RESULTS
         self._is_large = asyncio.Event()
 
     @property
@@ -120,6 +121,8 @@ class JobBook:
         except InstaDeployError as exc:
             raise JournalFailed(str(exc)) from exc
         self._compact_at = max(COMPACT_AT_BYTES, 2 * self._journal.used_bytes)
+        self._compact_at_results = 2 * max(KEPT_RESULTS, len(self.ledger.finish_order))
+        self._is_large.clear()  # What was noted meanwhile was about the journal as it was.
 
     def _apply(self, record: Record) -> None:
         self.ledger.apply(record)
@@ -127,6 +130,6 @@ class JobBook:
             listener()
 
     def _note_size(self) -> None:
-        too_many = len(self.ledger.finish_order) > 2 * KEPT_RESULTS
+        too_many = len(self.ledger.finish_order) > self._compact_at_results
         if self._journal.used_bytes >= self._compact_at or too_many:
             self._is_large.set()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.errors import TransportLost
+from domain.errors import TransportLost, TransportRefused
 
 STOPPING: Final = "the agent is stopping"
 
 
-def first_loss(group: BaseExceptionGroup[TransportLost]) -> TransportLost:
+Loss = TransportLost | TransportRefused
+
+
+def first_loss(group: BaseExceptionGroup[Loss]) -> Loss:
     """The loss that ended the tasks of a link; the others lost it too."""
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
-    assert isinstance(found, TransportLost)
+    assert isinstance(found, Loss)
     return found

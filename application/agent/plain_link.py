@@ -6,7 +6,7 @@ import asyncio
 
 from application.agent.admission import Admission
 from application.agent.job_book import JobBook
-from application.agent.losing import STOPPING, first_loss
+from application.agent.losing import STOPPING, Loss, first_loss
 from application.agent.outbox import Outbox
 from application.ports.clock import Clock
 from application.ports.transport import Link
@@ -28,7 +28,7 @@ class PlainServing:
 
     async def serve(self, link: Link) -> None:
         """Serve until the link ends, which raises `TransportLost`; cancelled, it closes the link."""
-        end: TransportLost | None = None
+        end: Loss | None = None
         try:
             if self._book.ledger.peer_epoch:
                 # It remembers nothing of what a peer with sequence numbers was told. What that one

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from application.agent.admission import Admission
 from application.agent.job_book import JobBook
 from application.agent.live_output import LiveOutput
-from application.agent.losing import STOPPING, first_loss
+from application.agent.losing import STOPPING, Loss, first_loss
 from application.agent.output_pump import OutputPump
 from application.agent.vital_signs import VitalSigns
 from application.ports.clock import Clock
 from application.ports.host import Host
 from application.ports.transport import SequencedLink
-from domain.errors import TransportLost
-from domain.link_messages import Bye, Ending
+from domain.commands import weight_of
+from domain.errors import InstaDeployError, TransportLost, TransportRefused
+from domain.link_messages import Bye, CommandMessage, Ending, SequencedHeard
 from domain.records import PeerConfirmed, PeerMet
+from domain.send_window import WINDOW_MESSAGES
 from domain.session import Introduction, Session
 from domain.session_effects import (
     BeginEpoch,
@@ -39,7 +42,8 @@ SEND_S: Final = 60.0
 BYE_S: Final = 1.0
 SHORTEST_TICK_S: Final = 0.05
 MAX_NOTICES: Final = 4096
-"""Answers that wait for the peer's confirmation; with so many, nothing more is heard from it."""
+"""Answers that wait for the peer's confirmation; with so many, no more commands are taken in."""
+MAX_HELD_BYTES: Final = 64 * 1024 * 1024
 MAX_COMPLAINT: Final = 500
 
 
@@ -90,7 +94,10 @@ class SequencedServing:
         )
 
     async def serve(self, link: SequencedLink) -> None:
-        """Serve until the link ends, which raises `TransportLost`; cancelled, it says BYE."""
+        """Serve until the link ends; cancelled, it says BYE.
+
+        Raises `TransportLost`, or `TransportRefused` where the peer's last word was a no.
+        """
         served = _ServedLink(self, link)
         try:
             await served.serve()
@@ -113,11 +120,12 @@ class _ServedLink:
         self._confirmed: PeerConfirmed | None = None
         self._has_confirmed = asyncio.Event()
         self._rejoin_at: float | None = None
+        self._held: deque[SequencedHeard] = deque()
         self._tasks: asyncio.TaskGroup | None = None
 
     async def serve(self) -> None:
         stop_listening = self._serving.book.listen(self._wake.set)
-        lost: TransportLost | None = None
+        lost: Loss | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -127,12 +135,14 @@ class _ServedLink:
                 tasks.create_task(self._note(), name="session-noter")
                 tasks.create_task(self._serving.vital_signs.watch(), name="vital-signs")
                 tasks.create_task(self._pump.run(self._wake.set), name="session-output")
-        except* TransportLost as group:
+        except* (TransportLost, TransportRefused) as group:
             lost = first_loss(group)
         finally:
             stop_listening()
+            for message in self._held:  # The peer sends it again.
+                self._serving.admission.arriving.discard(message.seq)
         assert lost is not None, "a session ends only with its link"
-        if self._rejoin_at is not None and not isinstance(lost, LeftForAnotherLink):
+        if self._rejoin_at is not None and isinstance(lost, TransportLost):
             raise LeftForAnotherLink(str(lost), self._rejoin_at) from lost
         raise lost
 
@@ -145,8 +155,6 @@ class _ServedLink:
     async def _read(self) -> None:
         while True:
             await self._serving.admission.room()
-            while len(self._serving.book.ledger.notices) >= MAX_NOTICES:
-                await self._clock.sleep(SHORTEST_TICK_S)
             message = await self._link.hear()
             before = self._session.phase
             for effect in self._session.hear(message, self._clock.monotonic()):
@@ -160,6 +168,7 @@ class _ServedLink:
     async def _write(self) -> None:
         while True:
             self._wake.clear()
+            self._deliver()
             while (message := self._session.next_message(self._clock.monotonic())) is not None:
                 try:
                     async with self._clock.timeout(SEND_S):
@@ -195,7 +204,10 @@ class _ServedLink:
     async def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Deliver():
-                self._serving.admission.deliver(effect.message)
+                self._held.append(effect.message)
+                self._deliver()
+                if self._holds_too_much():
+                    await self._end(EndLink(Ending.VIOLATION, "too much is under way at once"))
             case NoteConfirmed():
                 self._confirmed = PeerConfirmed(effect.seq, effect.prune_below)
                 self._has_confirmed.set()
@@ -216,6 +228,24 @@ class _ServedLink:
                     effect.code[:MAX_COMPLAINT],
                     effect.error[:MAX_COMPLAINT],
                 )
+
+    def _deliver(self) -> None:
+        """Take in what was held back while too many answers waited for the peer's confirmation.
+
+        The peer goes on being heard meanwhile, as its confirmations stand behind its commands. What
+        is held is not acknowledged, which keeps the peer from sending more.
+        """
+        while self._held and len(self._serving.book.ledger.notices) < MAX_NOTICES:
+            self._serving.admission.deliver(self._held.popleft())
+
+    def _holds_too_much(self) -> bool:
+        held = sum(
+            weight_of(message.command)
+            for message in self._held
+            if isinstance(message, CommandMessage)
+            and not isinstance(message.command, InstaDeployError)
+        )
+        return len(self._held) > WINDOW_MESSAGES or held > MAX_HELD_BYTES
 
     async def _meet(self, epoch: str) -> None:
         logger.info("the control plane's memory begins at %s; it is told what is known here", epoch)

@@ -142,6 +142,8 @@ class JobSteps:
             if attempt is None and number > 1:
                 logger.info("job %s: %s, attempt %d", self._job_id, plan.command, number)
                 await self._before_another(plan, give_up_at, has_run=killed > 0)
+                if self._cancel.is_set():
+                    break
             exit_ = await self._attempt(plan, number, attempt, give_up_at)
             if not _was_interrupted(exit_):
                 assert exit_ is not None

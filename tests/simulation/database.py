@@ -270,8 +270,11 @@ def _take_reject(order: Order, message: Reject) -> None:
 
 
 def _take_result(order: Order, message: Result) -> None:
-    if order.submissions and order.accepted is None:
-        raise AgentBroke(f"a result of what was not accepted: {message}")
+    if order.accepted is None:
+        # Its ACCEPT was of a sequence that is over.
+        order.accepted = next(
+            (each for each in order.submissions if each.number not in order.rejections), None
+        )
     if order.changes and order.end not in (None, message.state):
         raise AgentBroke(f"{order.job_id} has ended as {order.end}, and as {message.state}")
     if (

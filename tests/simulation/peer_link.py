@@ -45,7 +45,7 @@ class PeerLink:
         self._opening: list[Heard] = [Challenge("challenge".ljust(16, "-"))]
         self._waiting: list[SequencedSaid | OutputChunk] = []
         self._waiting_seqs = 0
-        self._sent = 0
+        self._sent = self._reached = 0
         self._sent_at: dict[int, float] = {}
         self._missed = 0
         self._nack: int | None = None
@@ -114,6 +114,7 @@ class PeerLink:
             return MissedMessage(expected, ack)
         if self._sent < len(self.database.outgoing) and len(self._sent_at) < WINDOW:
             self._sent += 1
+            self._reached = max(self._reached, self._sent)
             self._sent_at[self._sent] = now
             return self.database.outgoing[self._sent - 1]
         if self._ack_due:
@@ -139,7 +140,7 @@ class PeerLink:
 
     def _welcome(self, hello: Hello) -> None:
         self.database.meet(hello)
-        self._sent = self.database.taken
+        self._sent = self._reached = self.database.taken
         self.is_open = True
         self._opening = [
             Welcome(
@@ -155,15 +156,15 @@ class PeerLink:
     def _hear_ack(self, ack: int | None) -> None:
         if ack is None:
             return
-        if ack > self._sent and ack > self.database.taken:
-            raise AgentBroke(f"it acknowledges {ack}, where {self._sent} were sent")
+        if ack > self._reached:
+            raise AgentBroke(f"it acknowledges {ack}, where {self._reached} were sent")
         self.database.take_ack(ack)
         self._sent = max(self._sent, self.database.taken)
         for seq in [seq for seq in self._sent_at if seq <= ack]:
             del self._sent_at[seq]
 
     def _hear_missed(self, expected: int) -> None:
-        if not self.database.taken < expected <= self._sent + 1:
+        if not self.database.taken < expected <= self._reached + 1:
             raise AgentBroke(f"it misses {expected}, which is not under way")
         self.nacks_heard += 1
         self._sent = expected - 1

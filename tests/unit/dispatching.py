@@ -10,7 +10,9 @@ from application.agent.admission import Admission
 from application.agent.dispatch import Dispatcher, DispatchLimits
 from application.agent.outbox import Outbox
 from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
+from domain.errors import InstaDeployError
 from domain.events import Event, FinalEvent, JobFailed, JobReceived
+from domain.link_messages import CancelMessage, CommandMessage, SequencedHeard
 from domain.messages import Message
 from tests.builders import request
 from tests.fakes.clock import settle
@@ -95,3 +97,35 @@ class Bench:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
+
+
+class Peer:
+    """A control plane of v2: its messages come to whichever agent is there, in order."""
+
+    def __init__(self) -> None:
+        self._seq = 0
+
+    def command(
+        self,
+        bench: Bench,
+        job_id: str,
+        command: Command | InstaDeployError,
+        *,
+        generation: int | None = None,
+        deadline_s: float | None = None,
+    ) -> None:
+        self._deliver(
+            bench, CommandMessage(self._next_seq(), job_id, command, generation, deadline_s)
+        )
+
+    def cancel(self, bench: Bench, job_id: str) -> None:
+        self._deliver(bench, CancelMessage(self._next_seq(), job_id))
+
+    def _next_seq(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _deliver(self, bench: Bench, message: SequencedHeard) -> None:
+        """As a session does."""
+        bench.admission.arriving.add(message.seq)
+        bench.admission.deliver(message)

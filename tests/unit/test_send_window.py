@@ -87,6 +87,18 @@ def test_each_kind_of_message_says_what_it_is_about() -> None:
     ]
 
 
+def test_what_was_killed_by_us_before_it_recorded_anything_is_told_as_interrupted() -> None:
+    ledger = ledger_of(
+        accepted("a", seq=1),
+        StepStarting("a", "apply", 1, "t1", "boot"),
+        StepExited("a", "apply", 1, StepExit(-9, ended_by="cancel")),
+        finished("a", JobState.CANCELED),
+    )
+    result = drain(SendWindow(ledger))[-1]
+    assert isinstance(result, Result)
+    assert result.output == (StepOutput("apply", 1, None, 0, "", truncated=True),)
+
+
 def test_so_many_messages_are_under_way_at_most() -> None:
     window = SendWindow(ledger_of(*rejections(WINDOW_MESSAGES + 3)))
     assert numbers(window) == list(range(1, WINDOW_MESSAGES + 1))

@@ -115,6 +115,13 @@ def test_missing_what_is_not_under_way_is_a_violation(expected: int) -> None:
     assert ending(script.hear(MissedMessage(expected))) is Ending.VIOLATION
 
 
+def test_missing_one_more_before_the_first_was_sent_again_is_no_violation() -> None:
+    script = Script(*rejections(4))
+    script.opened()
+    assert script.hear(MissedMessage(2), MissedMessage(3)) == []
+    assert [getattr(each, "seq", None) for each in script.said()] == [3, 4]
+
+
 def test_missing_the_next_one_is_harmless() -> None:
     script = Script(*rejections(2))
     script.opened()

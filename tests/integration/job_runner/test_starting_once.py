@@ -116,6 +116,7 @@ async def test_a_runner_that_hangs_before_it_has_begun_is_given_up_with_its_star
     [
         ((ENV, "/no/such/python", "-I"), "No such file or directory"),
         (("/bin/sh", "-c", "echo 'ImportError: broken' >&2; exit 1"), "ImportError: broken"),
+        (("/bin/sh", "-c", "kill -KILL $$"), "it was killed"),
     ],
 )
 async def test_a_runner_that_cannot_start_is_said_and_leaves_nothing(
@@ -128,6 +129,17 @@ async def test_a_runner_that_cannot_start_is_said_and_leaves_nothing(
     assert await executor.known_tokens() == frozenset()
     assert await executor.find(token) is None
     assert processes_of(token) == []
+
+
+async def test_a_runner_that_is_killed_before_it_has_begun_is_started_again(
+    bench: Bench, token: str
+) -> None:
+    bench.docker("echo >> $bench/ran")
+    once = f"[ -e {bench.directory}/no ] || {{ echo > {bench.directory}/no; kill -KILL $$; }}"
+    runner = ("/bin/sh", "-c", f'{once}; exec "$@"', "sh", *runner_command())
+    step = await bench.executor(runner=runner).start(token, UP, BLOG, deadline_s=60)
+    assert (await over(step)).exit_code == 0
+    assert (bench.directory / "ran").read_text(encoding="ascii") == "\n"
 
 
 async def test_without_docker_nothing_is_started(bench: Bench, token: str) -> None:

@@ -26,6 +26,7 @@ class FakeDeployment(FakeMachine):
         self.jobs = super().book()
         self._numbers = itertools.count(1)
         self._is_open = False
+        self._agents_started = False
         self.deploy_handler = DeployComposeHandler(
             files=self.files,
             reader=self.reader,
@@ -49,7 +50,10 @@ class FakeDeployment(FakeMachine):
         )
 
     def book(self) -> JobBook:
-        """The one book, for an agent that is started on this host too."""
+        """The handlers' own book for the first agent on this host, a new one for each that follows."""
+        if self._agents_started:
+            return super().book()
+        self._agents_started = True
         return self.jobs
 
     async def deploy(self, command: DeployCompose, job_id: str | None = None) -> Outcome:

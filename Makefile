@@ -11,6 +11,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # More arguments for pytest, such as ARGS='tests/unit -k backoff'.
 ARGS ?=
+# How often `make test-faults` makes each fault.
+INJECTIONS ?= 20
 PACKAGES := domain application adapters entrypoints
 
 # docker itself, in the tests, means the engine that the agent uses.
@@ -34,8 +36,20 @@ demo-stop: ## End what `make demo KEEP=1` left running
 	@examples/demo.sh stop
 
 .PHONY: test
-test: $(READY) image ## Run all tests, those on the real engine too; ARGS=... goes to pytest
+test: $(READY) image strace fault-tools ## Run all tests, those on the real engine too; ARGS=... goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: crash-sweep
+crash-sweep: $(READY) strace ## Kill the agent at every call on its state directory; ARGS=... goes to it
+	$(BIN)/python -m tests.crash_sweep $(ARGS)
+
+.PHONY: test-faults
+test-faults: $(READY) image ## Make faults by the thousand on the real engine, for hours; INJECTIONS=20 each
+	@deploy/ensure-fault-tools.sh all
+	@mkdir -p .cache && rm -f .cache/faults.jsonl
+	@status=0; FAULT_INJECTIONS=$(INJECTIONS) FAULT_COUNTS=$(CURDIR)/.cache/faults.jsonl \
+		$(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS) || status=$$?; \
+		$(BIN)/python -m tests.faults.summary .cache/faults.jsonl .cache/faults.json; exit $$status
 
 .PHONY: check
 check: $(READY) ## Check format, rules, types, imports, and the unit file; run nothing
@@ -101,6 +115,14 @@ image: engine ## Make the image that the tests and the demo run, without a regis
 .PHONY: curl
 curl:
 	@deploy/ensure-curl.sh
+
+.PHONY: fault-tools
+fault-tools:
+	@deploy/ensure-fault-tools.sh
+
+.PHONY: strace
+strace:
+	@deploy/ensure-strace.sh
 
 .PHONY: clean
 clean: ## Remove all that make has made here, the virtual environment included

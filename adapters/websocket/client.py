@@ -85,7 +85,8 @@ class WebSocketTransport:
             max_size=MAX_FRAME_BYTES,
             max_queue=RECEIVED_FRAMES,
             ping_interval=None,
-            close_timeout=self._times.close_s,
+            # The link's own time is over before: it ends with a reset, and the library's does not.
+            close_timeout=self._times.close_s + 1.0,
             logger=self._library_log,
         )
 

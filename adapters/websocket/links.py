@@ -79,7 +79,7 @@ class _SocketLink:
                 async with asyncio.timeout(self._times.close_s):
                     await self._connection.close(code, fitting)
         finally:
-            self._connection.transport.abort()
+            self._connection.cut()
         await self._connection.wait_closed()
 
     @contextlib.contextmanager
@@ -151,7 +151,7 @@ class WebSocketLink(_SocketLink):
                 patience_s = silent_since + pong_s - loop.time()
                 if patience_s <= 0:
                     self._connection.silent_for_s = pong_s
-                    self._connection.transport.abort()
+                    self._connection.cut()
                     return
                 await asyncio.wait({pong}, timeout=min(patience_s, pong_s / LOOKS_IN_PATIENCE))
             await pong

@@ -80,7 +80,9 @@ class Connection:
                 asked = _bounded(exc.retry_after_s)
                 delay = max(next(series), asked)
                 logger.warning("%s; connecting again in %.1f s", exc, delay)
-                if await self._sleep_or_change(delay) and not asked:
+                if asked:
+                    await self._clock.sleep(delay)  # It was reached, whatever the network does.
+                elif await self._sleep_or_change(delay):
                     series = self._delays()
 
     async def _sleep_or_change(self, delay: float) -> bool:

@@ -17,6 +17,7 @@ from tests.support.peer_database import PATIENCE_S, PeerDatabase
 from tests.support.peer_hearing import Hearer
 from tests.support.peer_sending import Sender
 from tests.support.peer_terms import Crashed, Faults, LinkOver, Terms
+from tests.support.ports import reset
 
 OPENING_S: Final = 10.0
 OFFER: Final = "instadeploy.v2, instadeploy.v1"
@@ -223,7 +224,7 @@ class AgentSession:
                 async with asyncio.timeout(self._terms.silence_s):
                     frame = await self.connection.recv()
             except TimeoutError:
-                self.connection.transport.abort()
+                reset(self.connection.transport)
                 continue
             self.longest_silence_s = max(self.longest_silence_s, loop.time() - since)
             await self._may_hear.wait()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import Iterator
 
 
@@ -31,3 +33,12 @@ def reserved_port() -> Iterator[int]:
     """
     with bound() as reservation:
         yield port_of(reservation)
+
+
+def reset(transport: asyncio.Transport | asyncio.WriteTransport) -> None:
+    """Close a connection with a reset, which its other end gets instead of an end of file."""
+    with contextlib.suppress(OSError):
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+    transport.abort()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import struct
 from typing import Protocol
 
+from tests.support import ports
 from tests.support.chaos_plan import (
     DOWN,
     UP,
@@ -47,11 +46,7 @@ class _Ended(Exception):
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """Close a connection with a reset, which its other end gets instead of an end of file."""
-    with contextlib.suppress(OSError):
-        writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
-    writer.transport.abort()
+    ports.reset(writer.transport)
 
 
 class ProxiedConnection:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-INTERNAL = {"curl"}
+INTERNAL = {"curl", "fault-tools", "strace"}
 
 
 def _listed() -> set[str]:

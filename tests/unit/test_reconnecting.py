@@ -113,8 +113,106 @@ async def test_the_log_says_that_it_is_connected_and_when_it_tries_again(
     caplog.set_level("INFO", logger="application")
     async with Bench().running() as bench:
         await bench.lose(await bench.link())
-    assert [record.getMessage() for record in caplog.records] == [
+    said = [r.getMessage() for r in caplog.records if r.name.startswith("application")]
+    assert said == [
         "connected, over protocol v1",
         "the link was cut; connecting again in 1.0 s",
         "connected, over protocol v1",
     ]
+
+
+# A network that changes.
+
+
+async def test_a_change_of_the_network_ends_a_long_wait_within_a_second() -> None:
+    bench = Bench()
+    bench.transport.failures.extend([LOST] * 7)
+    async with bench.running():
+        await bench.clock.advance(sum(SERIES[:6]) + 10)
+        assert (bench.transport.attempts, bench.clock.slept[-1]) == (7, 64.0)
+        bench.parts.network.change()
+        await bench.clock.advance(0.9)
+        assert bench.transport.attempts == 7
+        await bench.clock.advance(0.1)
+        assert bench.transport.attempts == 8
+        await bench.link()
+        assert bench.clock.alarms == 0
+
+
+async def test_after_a_change_the_series_starts_again() -> None:
+    bench = Bench()
+    bench.transport.failures.extend([LOST] * 9)
+    async with bench.running():
+        await bench.clock.advance(sum(SERIES[:6]) + 10)
+        bench.parts.network.change()
+        await bench.clock.advance(1 + 1 + 2)
+        assert bench.clock.slept[7:] == [1.0, 1.0, 2.0]
+
+
+async def test_a_short_wait_is_made_no_longer_by_a_change() -> None:
+    bench = Bench()
+    bench.transport.failures.extend([LOST] * 1)
+    async with bench.running():
+        await bench.clock.advance(0)
+        bench.parts.network.change()
+        await bench.clock.advance(1)
+        assert bench.transport.attempts == 2
+
+
+async def test_a_network_that_changes_all_the_time_does_not_have_a_dead_peer_dialled_all_the_time() -> (
+    None
+):
+    bench = Bench()
+    bench.transport.failures.extend([LOST] * 1000)
+    async with bench.running():
+        await bench.clock.advance(200)
+        before = bench.transport.attempts
+        for _ in range(80):
+            bench.parts.network.change()
+            await bench.clock.advance(0.5)
+        assert bench.transport.attempts - before <= 40 / 2
+
+
+async def test_changes_while_there_is_a_link_are_nobodys_business(bench: Bench) -> None:
+    link = await bench.link()
+    for _ in range(5):
+        bench.parts.network.change()
+        await bench.clock.advance(1)
+    assert (bench.transport.attempts, link.lost.is_set()) == (1, False)
+    await bench.lose(link)
+    assert bench.clock.slept == [1.0]
+
+
+async def test_a_refusal_is_not_tried_again_sooner_because_the_network_has_changed() -> None:
+    bench = Bench()
+    bench.transport.failures.append(TransportRefused("401", advice="check the token"))
+    async with bench.running():
+        await bench.clock.advance(10)
+        bench.parts.network.change()
+        await bench.clock.advance(109)
+        assert bench.transport.attempts == 1
+
+
+async def test_retry_after_is_not_made_shorter_by_a_change() -> None:
+    bench = Bench()
+    bench.transport.failures.append(TransportLost("503", retry_after_s=50))
+    async with bench.running():
+        await bench.clock.advance(10)
+        bench.parts.network.change()
+        await bench.clock.advance(39)
+        assert bench.transport.attempts == 1
+        await bench.clock.advance(1)
+        assert bench.transport.attempts == 2
+
+
+async def test_the_log_says_that_the_network_has_changed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="application")
+    bench = Bench()
+    bench.transport.failures.append(LOST)
+    async with bench.running():
+        await bench.clock.advance(0)
+        bench.parts.network.change()
+        await bench.clock.advance(1)
+    assert "the network has changed; connecting again" in caplog.text

@@ -661,15 +661,19 @@ async def test_a_peer_that_acknowledges_nothing_is_left(bench: Bench) -> None:
     assert told(again) == [(1, "ACCEPT", "j1"), (2, "succeeded", "j1")]
 
 
-async def test_a_peer_that_reads_nothing_is_left(bench: Bench) -> None:
+async def test_a_peer_that_reads_nothing_is_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert SEND_S == 60
+    monkeypatch.setattr(sequenced_link, "SEND_S", 10.0)
     link = await bench.opened()
     link.takes.clear()
     bench.command(link, "j1", deploy())
-    await bench.clock.advance(SEND_S - 1)
+    await bench.clock.advance(9)
     assert not link.lost.is_set()
     await bench.clock.advance(1)
     assert link.ending is Ending.TOO_SLOW
-    assert link.close_reason == "nothing was read for 60 s"
+    assert link.close_reason == "nothing was read for 10 s"
     assert bench.handler.ended == [deploy()]
 
 

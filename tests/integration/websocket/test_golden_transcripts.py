@@ -30,7 +30,6 @@ from websockets.http11 import Request, Response
 
 from application.agent.dispatch import DispatchLimits
 from application.agent.handling import Handler, JobHandler
-from application.agent.job_book import JobBook
 from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
 from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment
@@ -78,27 +77,13 @@ class PingedConnection(ServerConnection):
             self.pings.put_nowait(event)
 
 
-class Stage(FakeDeployment):
-    """A host on which one agent lives: what its handlers know of jobs is what the agent knows."""
-
-    def __init__(self) -> None:
-        self._only_book: JobBook | None = None
-        super().__init__()
-
-    def book(self) -> JobBook:
-        """The book of the one agent."""
-        if self._only_book is None:
-            self._only_book = super().book()
-        return self._only_book
-
-
 class Play:
     """One transcript on its stage: the host in memory, the clock, and the connection of the moment."""
 
     def __init__(self, script: dict[str, Any]) -> None:
         self.steps: list[dict[str, Any]] = script["steps"]
         self.host: dict[str, Any] = script.get("host", {})
-        self.deployment = Stage()
+        self.deployment = FakeDeployment()
         self.clock = HurriedClock()
         self.connections: asyncio.Queue[PingedConnection] = asyncio.Queue()
         self._starts_silent = any(step.get("reconnect") == UNCONFIRMED for step in self.steps)

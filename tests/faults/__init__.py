@@ -1,0 +1,1 @@
+"""Faults made on purpose: on the real agent, a real engine, and a real network."""

@@ -29,13 +29,20 @@ class JournalFailed(Exception):
 class JobBook:
     """Writes facts down, and knows what they amount to. `new_epoch` gives random texts."""
 
-    def __init__(self, *, journal: JobJournal, clock: Clock, new_epoch: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        journal: JobJournal,
+        clock: Clock,
+        new_epoch: Callable[[], str],
+        compact_at_bytes: int = COMPACT_AT_BYTES,
+    ) -> None:
         self.ledger = Ledger()
         self._journal = journal
         self._clock = clock
         self._new_epoch = new_epoch
         self._listeners: list[Callable[[], None]] = []
-        self._compact_at = COMPACT_AT_BYTES
+        self._compact_at = self._compact_at_least = compact_at_bytes
         self._compact_at_results = 2 * KEPT_RESULTS
         self._is_large = asyncio.Event()
 
@@ -120,7 +127,7 @@ class JobBook:
             logger.warning("%s; the journal stays as large as it is", exc)
         except InstaDeployError as exc:
             raise JournalFailed(str(exc)) from exc
-        self._compact_at = max(COMPACT_AT_BYTES, 2 * self._journal.used_bytes)
+        self._compact_at = max(self._compact_at_least, 2 * self._journal.used_bytes)
         self._compact_at_results = 2 * max(KEPT_RESULTS, len(self.ledger.finish_order))
         self._is_large.clear()  # What was noted meanwhile was about the journal as it was.
 

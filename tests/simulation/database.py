@@ -184,6 +184,14 @@ class Database:
         order.reported = state
         return True
 
+    def refuse_plainly(self, order: Order) -> None:
+        """Take a refusal that came over v1: what was asked is not done, unless it is told later."""
+        if order.accepted is None and order.end is None:
+            order.rejections[order.submissions[0].number] = "refused"
+            order.unanswered = [
+                each for each in order.unanswered if each.number not in order.rejections
+            ]
+
     def unsettled(self) -> Iterator[Submission]:
         """What an agent has to be asked for, again or still, in the order of the wishes."""
         wanted = []

@@ -51,6 +51,21 @@ async def opened(machine: FakeMachine) -> JobBook:
     return book
 
 
+async def opened_with(
+    machine: FakeMachine, *, compact_at_bytes: int
+) -> tuple[JobBook, FakeJobJournal]:
+    """One that is compacted when its journal is so large."""
+    journal = FakeJobJournal(machine.disk)
+    book = JobBook(
+        journal=journal,
+        clock=machine.clock,
+        new_epoch=machine.token,
+        compact_at_bytes=compact_at_bytes,
+    )
+    await book.open()
+    return book, journal
+
+
 async def cramped(machine: FakeMachine) -> tuple[JobBook, CrampedJournal]:
     journal = CrampedJournal(machine.disk)
     book = JobBook(journal=journal, clock=machine.clock, new_epoch=machine.token)
@@ -224,10 +239,9 @@ async def deliver_jobs(book: JobBook, count: int) -> None:
 
 
 async def test_it_is_compacted_when_it_has_grown_and_amounts_to_the_same(
-    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+    machine: FakeMachine,
 ) -> None:
-    monkeypatch.setattr(job_book, "COMPACT_AT_BYTES", 5000)
-    book = await opened(machine)
+    book, _ = await opened_with(machine, compact_at_bytes=5000)
     keeping = asyncio.create_task(book.keep_small())
     await deliver_jobs(book, 3)
     await settle()
@@ -243,12 +257,9 @@ async def test_it_is_compacted_when_it_has_grown_and_amounts_to_the_same(
 
 
 async def test_it_is_compacted_again_only_when_it_has_doubled(
-    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+    machine: FakeMachine,
 ) -> None:
-    monkeypatch.setattr(job_book, "COMPACT_AT_BYTES", 1000)
-    journal = FakeJobJournal(machine.disk)
-    book = JobBook(journal=journal, clock=machine.clock, new_epoch=machine.token)
-    await book.open()
+    book, journal = await opened_with(machine, compact_at_bytes=1000)
     keeping = asyncio.create_task(book.keep_small())
     for number in range(200):  # Nothing of this can be dropped.
         await book.record(accepted(f"j{number}"))
@@ -278,13 +289,12 @@ async def test_results_that_wait_do_not_have_it_compacted_at_every_fact(
 
 
 async def test_a_journal_that_is_large_when_it_is_opened_is_compacted_then(
-    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+    machine: FakeMachine,
 ) -> None:
     book = await opened(machine)
     for number in range(50):
         await book.record(CancelRequested("j0", number + 1))
-    monkeypatch.setattr(job_book, "COMPACT_AT_BYTES", 1000)
-    again = await opened(machine)
+    again, _ = await opened_with(machine, compact_at_bytes=1000)
     keeping = asyncio.create_task(again.keep_small())
     await settle()
     assert len(machine.disk.records) == 2

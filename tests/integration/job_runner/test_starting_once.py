@@ -173,7 +173,7 @@ async def test_many_steps_leave_no_process_and_no_descriptor(bench: Bench) -> No
     executor = bench.executor()
 
     async def one(number: int) -> None:
-        token = f"{number:032x}"
+        token = f"{os.getpid():016x}{number:016x}"
         step = await executor.start(token, UP, BLOG, deadline_s=60)
         assert (await over(step)).exit_code == 0
         await executor.discard(token)

@@ -199,9 +199,12 @@ class Ledger:
                 data=record.data,
             )
             return
-        self._notify(NoticeKind.REPEAT, record.job_id, state=record.state)
+        job = self.jobs.get(record.job_id)
+        # It may have ended while this was being written down, and nobody is told that it runs again.
+        state = record.state if job is None else job.state
+        self._notify(NoticeKind.REPEAT, record.job_id, state=state)
         # A result that is not delivered yet is on its way as it is.
-        if (job := self.jobs.get(record.job_id)) is not None and job.is_delivered:
+        if job is not None and job.is_delivered:
             self._notify(NoticeKind.RESULT, record.job_id)
 
     def _deliver(self, job_ids: tuple[str, ...]) -> None:

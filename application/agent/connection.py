@@ -109,10 +109,17 @@ class Connection:
     async def _serve_one_link(self) -> NoReturn:
         link = await self._transport.connect()
         logger.info("connected, over protocol v%d", link.version)
-        if link.version == SEQUENCED:
-            await self._sequenced.serve(link)
-        else:
-            await self._plain.serve(link)
+        try:
+            if link.version == SEQUENCED:
+                await self._sequenced.serve(link)
+            else:
+                await self._plain.serve(link)
+        except (TransportLost, TransportRefused) as exc:
+            # A group of tasks that loses its link at the same moment forgets that it was cancelled.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from exc
+            raise
         raise AssertionError("a session ends only with its link")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from typing import Final, NoReturn
 
 from domain.errors import TransportLost, TransportRefused
 
@@ -19,3 +20,13 @@ def first_loss(group: BaseExceptionGroup[Loss]) -> Loss:
         found = found.exceptions[0]
     assert isinstance(found, Loss)
     return found
+
+
+async def forever() -> NoReturn:
+    """Wait inside a group of tasks for its end, and not behind it.
+
+    Only so a group takes back the cancellation by which it ends itself, and `Task.cancelling` tells
+    whether there was another one.
+    """
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("nobody sets it")

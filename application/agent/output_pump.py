@@ -70,10 +70,15 @@ class OutputPump:
 
     async def _pump_step(self, job_id: str, printed: PrintedStep) -> bool:
         job = self._ledger.jobs.get(job_id)
-        is_over = job is None or any(
-            attempt.is_over
-            for attempt in job.attempts_at(printed.step)
-            if attempt.number == printed.attempt
+        # A job that a damaged journal has ended may have an attempt of which no exit is written.
+        is_over = (
+            job is None
+            or job.finished is not None
+            or any(
+                attempt.is_over
+                for attempt in job.attempts_at(printed.step)
+                if attempt.number == printed.attempt
+            )
         )
         offset, room = self._session.output.wanted(
             job_id, printed.step, printed.attempt, is_over=is_over

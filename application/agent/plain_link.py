@@ -6,7 +6,7 @@ import asyncio
 
 from application.agent.admission import Admission
 from application.agent.job_book import JobBook
-from application.agent.losing import STOPPING, Loss, first_loss
+from application.agent.losing import STOPPING, Loss, first_loss, forever
 from application.agent.outbox import Outbox
 from application.ports.clock import Clock
 from application.ports.transport import Link
@@ -42,6 +42,7 @@ class PlainServing:
                 session.create_task(self._read(link), name="session-reader")
                 session.create_task(self._write(link), name="session-writer")
                 session.create_task(self._confirm(link), name="session-confirmer")
+                await forever()
         except* TransportLost as lost:
             # Raised below: before Python 3.11.4, what is raised here comes out as a group again.
             end = first_loss(lost)

@@ -12,7 +12,7 @@ from typing import Final
 from application.agent.admission import Admission
 from application.agent.job_book import JobBook
 from application.agent.live_output import LiveOutput
-from application.agent.losing import STOPPING, Loss, first_loss
+from application.agent.losing import STOPPING, Loss, first_loss, forever
 from application.agent.output_pump import OutputPump
 from application.agent.vital_signs import VitalSigns
 from application.ports.clock import Clock
@@ -135,6 +135,7 @@ class _ServedLink:
                 tasks.create_task(self._note(), name="session-noter")
                 tasks.create_task(self._serving.vital_signs.watch(), name="vital-signs")
                 tasks.create_task(self._pump.run(self._wake.set), name="session-output")
+                await forever()
         except* (TransportLost, TransportRefused) as group:
             lost = first_loss(group)
         finally:

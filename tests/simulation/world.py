@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
 from domain.errors import StorageUnavailable
@@ -47,6 +47,7 @@ class World:
         )
         self._texts = itertools.count(1)
         self._wishes: list[Submission] = []
+        self._postponed = 0
         self._is_settling = False
         self._loses_power = False
         self.history = History(self.counts)
@@ -104,7 +105,7 @@ class World:
             case "submit again":
                 self._submit_again(number)
             case "cancel":
-                if wish := self._wish(number):
+                if self.control_plane.is_up and (wish := self._wish(number)):
                     self.counts["cancels"] += 1
                     self.control_plane.cancel(wish.job_id)
             case "back up":
@@ -165,10 +166,12 @@ class World:
             "health": CheckHealth(),
         }
         generation = deadline = None
-        if plan.generations and kind in ("deploy", "stop"):
+        if self._is_settling:
+            pass  # These are sure to be accepted.
+        elif plan.generations and kind in ("deploy", "stop"):
             known = self.control_plane.database.generations.get(project.compose_name, 0)
             generation = max(1, known + (1 if rng.random() < 0.85 else 0))
-        if plan.mode != "v1" and rng.random() < 0.12:
+        if plan.mode != "v1" and not self._is_settling and rng.random() < 0.12:
             deadline = rng.choice((0.3, 2.0, 8.0))
         self._want(f"job-{len(self._wishes) + 1}", commands[kind], generation, deadline)
 
@@ -185,9 +188,17 @@ class World:
     def _want(
         self, job_id: str, command: Command, generation: int | None, deadline_s: float | None
     ) -> None:
+        if not self.control_plane.is_up:
+            self._postponed += 1
+            self._loop.call_later(0.5, self._want_again, job_id, command, generation, deadline_s)
+            return
         wish = Submission(len(self._wishes) + 1, job_id, command, generation, deadline_s)
         self._wishes.append(wish)
         self.control_plane.submit(wish)
+
+    def _want_again(self, *wish: Any) -> None:
+        self._postponed -= 1
+        self._want(*wish)
 
     def _wish(self, number: float) -> Submission | None:
         return self._wishes[int(number * len(self._wishes))] if self._wishes else None
@@ -231,6 +242,8 @@ class World:
         self.host.lose_power()
 
     def _crash_control_plane(self, number: float, *, restore: bool) -> None:
+        if not self.control_plane.is_up:
+            return
         self.counts["control planes crashed"] += 1
         self.control_plane.crash()
         start = self.control_plane.restore if restore else self.control_plane.start
@@ -254,7 +267,7 @@ class World:
         if self.agent is not None:
             self.agent.files.die_in = None
         if not any(self.counts[crash] for crash in _CRASHES):
-            self._kill()
+            self._kill() if self.agent is not None else self._crash_control_plane(0, restore=False)
         wire = self.control_plane.wire
         if wire is not None and (not self.counts["disconnects"] or self._plan.mode == "both"):
             wire.cut()
@@ -267,6 +280,9 @@ class World:
         give_up_at = self._loop.time() + SETTLING_S
         while not self._is_settled() and not self.failures:
             await asyncio.sleep(LOOK_EVERY_S)
+            wire = self.control_plane.wire
+            if wire is not None and not self.counts["disconnects"]:
+                wire.cut()
             if self._loop.time() >= give_up_at:
                 self._fail(f"it does not come to rest: {self._what_is_left()}")
 
@@ -279,6 +295,8 @@ class World:
             return "an agent"
         if peer is None:
             return "a link"
+        if self._postponed:
+            return "wishes"
         ledger = agent.book.ledger
         left = {
             "uncommitted": peer.has_uncommitted,

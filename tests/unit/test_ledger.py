@@ -130,6 +130,11 @@ def test_a_repeat_does_not_tell_a_result_twice_that_is_on_its_way() -> None:
     assert told(ledger) == [(1, "accept", "a"), (2, "result", "a"), (3, "repeat", "a")]
 
 
+def test_a_repeat_of_a_job_that_ended_while_it_was_written_down_tells_the_end() -> None:
+    ledger = ledger_of(accepted("a", seq=1), finished("a"), JobRepeated("a", 2, JobState.RUNNING))
+    assert ledger.notices[3].state is JobState.SUCCEEDED
+
+
 def test_a_repeat_of_what_is_nothing_but_a_tombstone_is_told() -> None:
     ledger = ledger_of(JobRepeated("gone", 1, JobState.FAILED))
     assert told(ledger) == [(1, "repeat", "gone")]

@@ -333,6 +333,14 @@ async def test_the_result_of_a_job_that_printed_nothing_is_not_kept_waiting_for_
     assert any(isinstance(message, Result) for message in await bench.said())
 
 
+async def test_a_job_that_ended_without_the_exit_of_its_step_keeps_no_result_back(
+    bench: Bench,
+) -> None:
+    bench.step().printed += b"abc"
+    bench.ledger.apply(finished("j1"))
+    assert [type(message) for message in await bench.said()] == [OutputChunk, Result]
+
+
 async def test_output_that_cannot_be_read_keeps_no_result_back_and_is_said(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -129,9 +129,9 @@ class Ambush:
 
     def _let_go(self, *, but: int = 0) -> None:
         """What strace has left between a stop and its end goes on."""
-        for process in (self._agent, *(one.pid for one in self._host.processes())):
-            if process != but:
-                _send(process, signal.SIGCONT)
+        for process in self._host.everything():
+            if process.pid != but:
+                _send(process.pid, signal.SIGCONT)
 
     def _hear_last(self, line: Line) -> None:
         if not line.call or self.struck is not None:

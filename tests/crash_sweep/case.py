@@ -121,7 +121,10 @@ async def _play(host: Host, report: Report, ambushes: list[Ambush]) -> None:
                     report.violations += await _together(keeper, scenario)
             except TimeoutError:
                 states = {job.job_id: job.state for job in database.jobs.values()}
-                report.violations.append(f"stuck at {host.phase}: {states}")
+                report.violations.append(
+                    f"stuck at {host.phase}: {states}; {len(database.hellos)} HELLOs; "
+                    f"the host runs {[(one.pid, one.status()) for one in host.everything()]}"
+                )
             report.deaths = keeper.deaths
         try:
             async with asyncio.timeout(GONE_S):

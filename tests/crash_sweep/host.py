@@ -73,7 +73,7 @@ class Host:
         finally:
             for fd in self._gates:
                 os.close(fd)
-            for process in self.processes():
+            for process in self.everything():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
 
@@ -130,13 +130,17 @@ class Host:
 
     def processes(self) -> list[psutil.Process]:
         """Those of any run; no zombies."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        return [process for process in psutil.process_iter() if self._has(process, RUN_MARKER)]
 
-    def _is_ours(self, process: psutil.Process) -> bool:
+    def everything(self) -> list[psutil.Process]:
+        """The agent too, and what it has forked and not yet made another program."""
+        return [process for process in psutil.process_iter() if self._has(process, "HOME")]
+
+    def _has(self, process: psutil.Process, variable: str) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             environment = process.environ()
             return (
-                RUN_MARKER in environment
+                variable in environment
                 and environment.get("HOME") == str(self.directory)
                 and process.status() != psutil.STATUS_ZOMBIE
             )

@@ -21,11 +21,11 @@ from tests.crash_sweep.sweep import COUNTED, USUAL
 AT_ONCE = 2
 A_CHUNK = 4
 EVERY = {
-    (Who.AGENT, How.AFTER): 13,
-    (Who.AGENT, How.BEFORE): 13,
+    (Who.AGENT, How.AFTER): 16,
+    (Who.AGENT, How.BEFORE): 16,
     (Who.AGENT, How.OPENED): 7,
-    (Who.RUNNER, How.AFTER): 8,
-    (Who.RUNNER, How.BEFORE): 8,
+    (Who.RUNNER, How.AFTER): 10,
+    (Who.RUNNER, How.BEFORE): 10,
 }
 SAMPLES = (
     "agent/eio/15 agent/eio/54 agent/enospc/33 agent/enospc/64 agent/after/30+11 agent/before/96+5"

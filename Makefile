@@ -11,6 +11,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # More arguments for pytest, such as ARGS='tests/unit -k backoff'.
 ARGS ?=
+# How many lives `make simulate` lives, or which: 1000, 17-17.
+SEEDS ?= 1000
 # How often `make test-faults` makes each fault.
 INJECTIONS ?= 20
 PACKAGES := domain application adapters entrypoints
@@ -38,6 +40,10 @@ demo-stop: ## End what `make demo KEEP=1` left running
 .PHONY: test
 test: $(READY) image strace fault-tools ## Run all tests, those on the real engine too; ARGS=... goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: simulate
+simulate: $(READY) ## Live the agent's life in virtual time, in as many ways as SEEDS=1000 says
+	$(BIN)/python -m tests.simulation $(SEEDS)
 
 .PHONY: crash-sweep
 crash-sweep: $(READY) strace ## Kill the agent at every call on its state directory; ARGS=... goes to it

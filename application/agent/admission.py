@@ -265,8 +265,11 @@ class Admission:
         if command is not None and not isinstance(command, InstaDeployError):
             weight = weight_of(command)
             project = project_of(command)
-            if in_order and project is not None:
-                keys.append(f"project:{project.compose_name}")
+            if project is not None:
+                line = f"project:{project.compose_name}"
+                # Behind one that waits everybody waits: they are written down as they came.
+                if in_order or any(key in self._last_about for key in (line, *keys)):
+                    keys.append(line)
         turn = _Turn(tuple(keys), weight)
         self._turns.append(turn)
         self._waiting_bytes += turn.weight

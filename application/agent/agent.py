@@ -61,8 +61,8 @@ class Agent:
         """Serve until `request_stop`, then end in good order.
 
         What runs goes on without the agent, and is found again when it starts the next time. Raises
-        `StorageUnavailable` where the journal cannot be opened, and a group with a `JournalFailed`
-        in it where its disk fails later.
+        `StorageUnavailable` or `JournalFailed` where the journal cannot be opened, and a group with a
+        `JournalFailed` in it where its disk fails later.
         """
         await self._book.open()
         try:

@@ -54,7 +54,7 @@ class JobBook:
     async def open(self) -> None:
         """Read the journal; a new one, or one that lost something, begins a new epoch.
 
-        Raises `StorageUnavailable` where it cannot be used.
+        Raises `StorageUnavailable` where it cannot be used, `JournalFailed` where its disk fails.
         """
         await self._journal.open(self._apply)
         if self.damage:

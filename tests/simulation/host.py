@@ -59,6 +59,8 @@ class SimulatedHost:
         self.overlaps: list[str] = []
         self.boot_number = 1
         self.booted_at = 0.0
+        self.persecuted_until = 0.0
+        """Until then everything that is started is killed soon."""
         self.starting: dict[str, asyncio.Future[Run]] = {}
         self._rng = rng
         self._counts = counts
@@ -96,6 +98,9 @@ class SimulatedHost:
         code = 1 if self._rng.random() < 0.1 or self._is_helpless(action) else 0
         self._after(run, lasts, self.end, run, code)
         self._after(run, deadline_s, self.end_because, run, "deadline")
+        if run.started_at < self.persecuted_until:
+            self._counts["executors killed"] += 1
+            self._after(run, self._rng.random() * lasts, self.end, run, None)
         if not started.done():
             started.set_result(run)
 

@@ -22,7 +22,7 @@ CRASHES: Final = (
 RARE: Final = (
     ("kill executor", 0.35),
     ("kill executor", 0.2),
-    ("kill executor", 0.1),
+    ("persecute executors", 0.08),
     ("freeze", 0.15),
     ("fill disk", 0.15),
     ("stop engine", 0.08),
@@ -30,6 +30,7 @@ RARE: Final = (
     ("go away", 0.08),
     ("shift wall clock", 0.1),
     ("cut link", 0.5),
+    ("cut link", 0.3),
 )
 
 
@@ -64,7 +65,7 @@ def draw_plan(rng: Random) -> Plan:
         prune_rate=rng.choice((0.0, 0.2)),
         compact_at_bytes=rng.choice((1 << 20, 2500, 4000)),
         slowest_net_s=rng.choice((0.002, 0.02, 0.3)),
-        slowest_disk_s=rng.choice((0.001, 0.01, 0.2)),
+        slowest_disk_s=rng.choice((0.001, 0.01, 0.2, 1.0)),
     )
     _draw_wishes(plan, rng)
     _draw_faults(plan, rng)
@@ -78,7 +79,7 @@ def _draw_wishes(plan: Plan, rng: Random) -> None:
         plan.events.append((rng.random() * CHAOS_S * 0.7, "submit", number))
     if plan.mode == "v1":
         return
-    for _ in range(rng.randrange(3)):
+    for _ in range(rng.randrange(4)):
         plan.events.append((rng.random() * CHAOS_S, "submit again", rng.random()))
     for _ in range(rng.randrange(3)):
         plan.events.append((rng.random() * CHAOS_S, "cancel", rng.random()))

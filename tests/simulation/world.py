@@ -9,8 +9,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final, Literal
 
+from application.agent.job_book import JournalFailed
 from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
-from domain.errors import StorageUnavailable
+from domain.errors import NoSpace, StorageUnavailable
 from domain.project import ComposeFile, ProjectName
 from tests.simulation.check import Findings, check
 from tests.simulation.control_plane import ControlPlane
@@ -46,7 +47,9 @@ class World:
             cut_at_frame=self._plan.cut_at_frame,
         )
         self._texts = itertools.count(1)
+        self._ids = itertools.count(1)
         self._wishes: list[Submission] = []
+        self._is_over = False
         self._postponed = 0
         self._is_settling = False
         self._loses_power = False
@@ -141,6 +144,8 @@ class World:
                 agent.stop()
             case "kill executor":
                 self.counts["executors killed"] += self.host.kill_one()
+            case "persecute executors":
+                self.host.persecuted_until = self._loop.time() + 4 + number * 6
             case "fill disk":
                 self.counts["full disks"] += 1
                 self.disk.is_full = True
@@ -173,7 +178,7 @@ class World:
             generation = max(1, known + (1 if rng.random() < 0.85 else 0))
         if plan.mode != "v1" and not self._is_settling and rng.random() < 0.12:
             deadline = rng.choice((0.3, 2.0, 8.0))
-        self._want(f"job-{len(self._wishes) + 1}", commands[kind], generation, deadline)
+        self._want(f"job-{next(self._ids)}", commands[kind], generation, deadline)
 
     def _submit_again(self, number: float) -> None:
         first = self._wish(number)
@@ -181,7 +186,9 @@ class World:
             return
         self.counts["wishes repeated"] += 1
         command = first.command
-        if isinstance(command, DeployCompose | StopCompose) and self._rng.random() < 0.4:
+        is_change = isinstance(command, DeployCompose | StopCompose)
+        if is_change and self._plan.mode != "v1" and self._rng.random() < 0.4:
+            assert isinstance(command, DeployCompose | StopCompose)
             command = DeployCompose(command.project, ComposeFile(b"# another"))
         self._want(first.job_id, command, first.generation, first.deadline_s)
 
@@ -216,12 +223,14 @@ class World:
         error = None if agent.task.cancelled() else agent.task.exception()
         if error is not None and not agent.is_dead and not self._may_end(error):
             self._fail(f"the agent ended by itself: {error!r}")
-        if not (agent.is_stopping and self._is_settling):
+        if not self._is_over:
             self._loop.call_later(0.05 + self._rng.random() * 3, self._start_agent)
 
     def _may_end(self, error: BaseException) -> bool:
         self.counts["agents ended by their disk"] += 1
-        is_about_disk = isinstance(error, StorageUnavailable | BaseExceptionGroup)
+        if isinstance(error, NoSpace) and not self.history.facts:
+            return True  # There has to be a journal before there is one on a full disk.
+        is_about_disk = isinstance(error, StorageUnavailable | JournalFailed | BaseExceptionGroup)
         return is_about_disk and self.disk.counts["failed syncs"] > 0
 
     def _kill(self) -> None:
@@ -263,6 +272,7 @@ class World:
         self._is_settling = True
         self.disk.is_full, self.disk.syncs_to_fail = False, 0
         self.host.engine.is_down = False
+        self.host.persecuted_until = 0.0
         self._faults.swaps = self._faults.duplicates = 0.0
         if self.agent is not None:
             self.agent.files.die_in = None
@@ -275,6 +285,8 @@ class World:
             self._faults.duplicate_next = 1
         for number in range(2):
             self._submit(number)
+        self._submit_again(0.0)
+        self._submit_again(self._rng.random())
 
     async def _settle(self) -> None:
         give_up_at = self._loop.time() + SETTLING_S
@@ -315,6 +327,7 @@ class World:
         return ", ".join(f"{name}: {value}" for name, value in left.items() if value)
 
     async def _stop(self) -> None:
+        self._is_over = True
         agent = self.agent
         if agent is not None:
             agent.stop()

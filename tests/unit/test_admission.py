@@ -429,6 +429,38 @@ async def test_generations_that_come_at_once_are_decided_one_after_another(
     assert bench.book.ledger.generations == {"myapp": 3}
 
 
+async def test_what_comes_behind_a_generation_that_waits_is_accepted_behind_it(
+    bench: Bench, peer: Peer
+) -> None:
+    bench.handler.gate.clear()
+    bench.machine.disk.hold()
+    for number, generation in enumerate([1, 2, None], start=1):
+        peer.command(bench, f"j{number}", stop("MyApp"), generation=generation)
+    await settle()
+    bench.machine.disk.release()
+    await settle()
+    assert list(bench.book.ledger.jobs) == ["j1", "j2", "j3"]
+
+
+async def test_what_comes_behind_a_twin_that_waits_is_accepted_behind_it(
+    bench: Bench, peer: Peer
+) -> None:
+    bench.handler.gate.clear()
+    bench.machine.disk.is_full = True
+    bench.machine.disk.hold()
+    peer.command(bench, "j1", stop("MyApp"))
+    await settle()
+    peer.command(bench, "j1", stop("MyApp"))
+    peer.command(bench, "j2", stop("MyApp"))
+    bench.machine.disk.release()
+    bench.machine.disk.hold()
+    await settle()
+    bench.machine.disk.is_full = False
+    bench.machine.disk.release()
+    await settle()
+    assert list(bench.book.ledger.jobs) == ["j1", "j2"]
+
+
 async def test_generations_of_other_projects_are_not_waited_for(bench: Bench, peer: Peer) -> None:
     bench.machine.disk.hold()
     before = bench.machine.disk.writes

@@ -1,0 +1,92 @@
+"""A thousand simulated lives (`make simulate` lives more), and whether a broken agent is noticed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from application.agent import dispatch, output_pump, steps
+from application.agent.admission import Admission
+from domain.ledger import Ledger
+from domain.send_window import SendWindow
+from tests.simulation.disk import SimulatedFiles
+from tests.simulation.host import SimulatedExecutor
+from tests.simulation.run import simulate
+
+SEEDS = 1000
+A_CHUNK = 50
+UNTIL = 150
+"""A broken agent has to be noticed before the seed of this number."""
+
+
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, A_CHUNK))
+def test_every_promise_holds(first: int) -> None:
+    outcomes = [simulate(seed) for seed in range(first, first + A_CHUNK)]
+    failed = {outcome.seed: outcome.failures for outcome in outcomes if outcome.failures}
+    assert not failed, f"`make simulate SEEDS={min(failed)}-{min(failed)}` tells what happened"
+
+
+def test_what_is_said_to_be_in_every_seed_is_in_this_one() -> None:
+    counts = simulate(7).counts
+    assert counts["jobs"] >= 2
+    assert counts["disconnects"] >= 1
+    assert counts["duplicates"] >= 1
+    assert counts["agents killed"] + counts["power lost"] + counts["control planes crashed"] >= 1
+
+
+def test_a_seed_is_always_the_same_life() -> None:
+    program = "from tests.simulation.run import simulate; simulate(11, print)"
+    lives = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert len(lives[0].splitlines()) > 20
+    assert lives[0] == lives[1]
+
+
+def _nothing(*_args: Any, **_options: Any) -> None:
+    return None
+
+
+async def _nothing_found(*_args: Any) -> None:
+    return None
+
+
+def _all_sent(self: SendWindow, peer_has: int) -> None:
+    self.confirmed = peer_has
+    self.sent = self.reached = self._ledger.next_seq - 1
+
+
+def _cut_short(chunk: bytes) -> bytes:
+    return chunk.replace(b"\n", b" ")
+
+
+BREAKAGES: dict[str, tuple[object, str, object]] = {
+    "nothing is synced": (SimulatedFiles, "sync", _nothing),
+    "ids are forgotten": (Admission, "_known", _nothing),
+    "a project's jobs do not wait for each other": (dispatch, "project_of", _nothing),
+    "generations are forgotten": (Ledger, "_reach", _nothing),
+    "what runs is not found again": (SimulatedExecutor, "find", _nothing_found),
+    "what was killed is taken for done": (steps, "_was_interrupted", lambda _exit: False),
+    "what is killed is tried for ever": (steps, "ATTEMPTS", 99),
+    "a link begins with what is not sent yet": (SendWindow, "resume", _all_sent),
+    "output is changed on its way": (output_pump, "whole_characters", _cut_short),
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_broken_agent_is_noticed(breakage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, name, broken = BREAKAGES[breakage]
+    monkeypatch.setattr(place, name, broken)
+    assert any(simulate(seed).failures for seed in range(1, UNTIL))

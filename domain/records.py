@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from domain.commands import Command
-from domain.job import JobState
+from domain.job import Job, JobId, JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,3 +266,20 @@ class Tombstone:
     job_id: str
     digest: str
     state: JobState
+
+
+def job_of(accepted: JobAccepted, now: Moment) -> Job:
+    """The job that was accepted. After a reboot its deadline counts anew."""
+    assert accepted.command is not None
+    deadline = None
+    if accepted.deadline_s is not None:
+        is_same_boot = accepted.accepted_at.boot_id == now.boot_id
+        begins = accepted.accepted_at.seconds if is_same_boot else now.seconds
+        deadline = begins + accepted.deadline_s
+    return Job(
+        JobId(accepted.job_id),
+        accepted.command,
+        is_journalled=True,
+        is_sequenced=accepted.peer_seq is not None,
+        deadline=deadline,
+    )

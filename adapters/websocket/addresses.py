@@ -17,6 +17,11 @@ from typing import Any, Final
 NEXT_ADDRESS_AFTER_S: Final = 0.25
 """RFC 8305, section 5: how long one address may stay silent before the next is tried beside it."""
 
+UNACKNOWLEDGED_S: Final = 15.0
+"""A machine that acknowledges nothing of what was sent for so long is not reached. TCP itself would
+then wait as long again before it tries again; dialling anew finds the way back sooner. Linux counts
+one that leaves no room to send to, too (tcp(7), TCP_USER_TIMEOUT): the next link resumes."""
+
 AddressInfo = tuple[int, int, int, str, Any]
 """What `getaddrinfo` tells of one address: family, type, protocol, canonical name, address."""
 
@@ -72,6 +77,7 @@ def _begin(
         failures.append(exc)
         return
     link.settimeout(0)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNACKNOWLEDGED_S * 1000))
     loop = asyncio.get_running_loop()
     attempts[loop.create_task(loop.sock_connect(link, address), name="connect")] = link
 

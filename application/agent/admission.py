@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from application.agent.dispatch import Dispatcher, job_of
+from application.agent.dispatch import Dispatcher
 from application.agent.job_book import JobBook
 from application.agent.outbox import Outbox
 from application.ports.clock import Clock
@@ -24,7 +24,7 @@ from domain.events import JobReceived, details_of, final_event_of, refusal_of, r
 from domain.job import Job, JobState
 from domain.link_messages import CancelMessage, CommandMessage, SequencedHeard
 from domain.messages import MalformedMessage, Message, RefusedRequest, Request
-from domain.records import CancelRequested, JobAccepted, JobRejected, JobRepeated
+from domain.records import CancelRequested, JobAccepted, JobRejected, JobRepeated, job_of
 
 MAX_WAITING: Final = 2048
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
@@ -129,10 +129,10 @@ class Admission:
         job_id, command = request.job_id.value, request.command
         try:
             self._check_open()
-            self._dispatcher.check_room(command)
+            self._dispatcher.room.check(command)
         except InstaDeployError as exc:
             return self._refuse(job_id, exc)
-        self._dispatcher.reserve(command)
+        self._dispatcher.room.take(command)
         return self._receive(job_id, lambda: self._dispatcher.open(Job(request.job_id, command)))
 
     async def _submit_change(self, request: Request, link: int) -> Follow:
@@ -233,12 +233,12 @@ class Admission:
     async def _accept(self, accepted: JobAccepted) -> Follow:
         command = accepted.command
         assert command is not None
-        self._dispatcher.check_room(command)
-        self._dispatcher.reserve(command)
+        self._dispatcher.room.check(command)
+        self._dispatcher.room.take(command)
         try:
             await self._book.record(accepted)
         except InstaDeployError:
-            self._dispatcher.release(command)
+            self._dispatcher.room.free(command)
             raise
         job = job_of(accepted, self._clock.since_boot())
         return lambda: self._dispatcher.open(job)

@@ -9,44 +9,29 @@ process too: it is in the journal, and goes on when the agent starts again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from application.agent.damage import FORGOTTEN, is_forgotten
 from application.agent.handling import Completed, Failed, Outcome
 from application.agent.job_book import JobBook, JournalFailed
+from application.agent.room import DispatchLimits, Room
 from application.agent.steps import JobSteps, StepTools
 from application.ports.clock import Clock
-from domain.commands import CHANGING_COMMANDS, Command, DeployCompose, project_of, weight_of
-from domain.errors import Busy, Canceled, Draining, InstaDeployError
+from domain.commands import CHANGING_COMMANDS, DeployCompose, project_of
+from domain.errors import Canceled, Draining, InstaDeployError
 from domain.events import FinalEvent, JobCompleted, JobFailed, final_event_of, refusal_of
-from domain.job import Job, JobId, JobState
+from domain.job import Job, JobState
 from domain.ledger import LedgerJob
-from domain.records import JobAccepted, JobFinished, Moment
+from domain.records import JobFinished, job_of
 
 logger = logging.getLogger(__name__)
 
 INTERRUPTED: Final = "the agent stopped before the job had ended, and ended it"
 """Said of a read that was running when the agent was stopped."""
-FORGOTTEN: Final = (
-    "what was known of this job, or of how far it had come, was lost when the agent's journal was "
-    "damaged; what it had done stays"
-)
-STILL_RUNS_S: Final = 1.0
-"""What has not ended by then was not over to begin with."""
 _BUG: Final = "the agent failed to carry this out because of an internal error; its log says more"
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchLimits:
-    """Bounds on what waits and runs together (open) and on what runs. Sizes in bytes."""
-
-    open_jobs: int = 1024
-    open_bytes: int = 64 * 1024 * 1024
-    running_projects: int = 8
 
 
 class ResultSink(Protocol):
@@ -79,14 +64,12 @@ class Dispatcher:
         self._tools = tools
         self._results = results
         self._clock = clock
-        self._limits = limits
+        self.room = Room(limits)
         self._turns = asyncio.Semaphore(limits.running_projects)
         self._lanes: dict[str, deque[Job]] = {}
         self._open: dict[str, Job] = {}
         self._steps: dict[str, JobSteps] = {}
         self._expiries: dict[str, asyncio.Task[None]] = {}
-        self._open_jobs = 0
-        self._open_bytes = 0
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self, started: asyncio.Event) -> None:
@@ -101,25 +84,8 @@ class Dispatcher:
             started.set()
             await asyncio.get_running_loop().create_future()
 
-    def check_room(self, command: Command) -> None:
-        """Raise `Busy` where too much waits and runs already."""
-        if self._open_jobs >= self._limits.open_jobs:
-            raise Busy(f"{self._open_jobs} commands are waiting or running on this agent")
-        if self._open_jobs and self._open_bytes + weight_of(command) > self._limits.open_bytes:
-            raise Busy("the commands that wait on this agent hold too much memory")
-
-    def reserve(self, command: Command) -> None:
-        """Count a command that is being written down, and will be opened or released."""
-        self._open_jobs += 1
-        self._open_bytes += weight_of(command)
-
-    def release(self, command: Command) -> None:
-        """It came to nothing."""
-        self._open_jobs -= 1
-        self._open_bytes -= weight_of(command)
-
     def open(self, job: Job) -> None:
-        """Let a job run when its turn comes; `reserve` was called for it."""
+        """Let a job run when its turn comes; it was counted into `room`."""
         assert self._tasks is not None
         if job.is_journalled:
             self._open[job.job_id.value] = job
@@ -162,34 +128,14 @@ class Dispatcher:
 
     async def _recover(self) -> None:
         for known in list(self._book.ledger.open_jobs()):
-            if await self._is_forgotten(known):
+            if await is_forgotten(known, self._book, self._tools.executor, self._clock):
                 await self._bury(known)
                 continue
             assert known.accepted.command is not None
-            self.reserve(known.accepted.command)
+            self.room.take(known.accepted.command)
             self.open(job_of(known.accepted, self._clock.since_boot()))
             if known.is_cancel_requested and not known.attempts:
                 self.cancel(known.job_id)
-
-    async def _is_forgotten(self, known: LedgerJob) -> bool:
-        """Whether what it has come to may be among what a damaged journal has lost.
-
-        Then it is not gone on with: it may be over, or a step that is not known may be under way. Of
-        a job whose last known step still runs, nothing that follows can be lost.
-        """
-        if known.accepted.command is None:
-            return True
-        if not self._book.damage:
-            return False
-        last = known.attempts[-1] if known.attempts else None
-        running = None if last is None else await self._tools.executor.find(last.token)
-        if running is None:
-            return True
-        with contextlib.suppress(TimeoutError):
-            async with self._clock.timeout(STILL_RUNS_S):
-                await running.wait()
-                return True
-        return False
 
     async def _bury(self, known: LedgerJob) -> None:
         finished = self._finished(
@@ -339,7 +285,7 @@ class Dispatcher:
         self._open.pop(job.job_id.value, None)
         if (expiry := self._expiries.pop(job.job_id.value, None)) is not None:
             expiry.cancel()
-        self.release(job.command)
+        self.room.free(job.command)
 
     def _spawn(self, work: Any, name: str) -> None:
         assert self._tasks is not None
@@ -350,20 +296,3 @@ class Dispatcher:
         """Reads may come by the thousand, and what changes nothing is no news."""
         is_news = isinstance(job.command, CHANGING_COMMANDS)
         logger.log(logging.INFO if is_news else logging.DEBUG, text, *values)
-
-
-def job_of(accepted: JobAccepted, now: Moment) -> Job:
-    """The job that was accepted. After a reboot its deadline counts anew."""
-    assert accepted.command is not None
-    deadline = None
-    if accepted.deadline_s is not None:
-        is_same_boot = accepted.accepted_at.boot_id == now.boot_id
-        begins = accepted.accepted_at.seconds if is_same_boot else now.seconds
-        deadline = begins + accepted.deadline_s
-    return Job(
-        JobId(accepted.job_id),
-        accepted.command,
-        is_journalled=True,
-        is_sequenced=accepted.peer_seq is not None,
-        deadline=deadline,
-    )

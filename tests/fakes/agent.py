@@ -10,11 +10,12 @@ from typing import Any
 from application.agent.admission import Admission
 from application.agent.agent import Agent
 from application.agent.connection import Connection
-from application.agent.dispatch import Dispatcher, DispatchLimits
+from application.agent.dispatch import Dispatcher
 from application.agent.leftovers import Leftovers
 from application.agent.live_output import LiveOutput
 from application.agent.outbox import Outbox
 from application.agent.plain_link import PlainServing
+from application.agent.room import DispatchLimits
 from application.agent.sequenced_link import SequencedServing
 from application.agent.vital_signs import VitalSigns
 from application.ports.clock import Clock

@@ -56,7 +56,9 @@ async def _sample(directory: Path, kind: str, outage_s: float, dice: random.Rand
             return loop.time() - returned
 
 
-async def _measure(samples: int, at_once: int, lengths: dict[str, tuple[float, float]]) -> None:
+async def _measure(
+    kinds: list[str], samples: int, at_once: int, lengths: dict[str, tuple[float, float]]
+) -> None:
     dice = random.Random(1)
     slots = asyncio.Semaphore(at_once)
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -69,7 +71,7 @@ async def _measure(samples: int, at_once: int, lengths: dict[str, tuple[float, f
     with tempfile.TemporaryDirectory() as home:
         async with asyncio.TaskGroup() as tasks:
             for number in range(samples):
-                for kind in KINDS:
+                for kind in kinds:
                     for length in lengths:
                         where = Path(home, f"{number}-{len(found)}-{dice.randrange(1 << 40)}")
                         tasks.create_task(sample(where, kind, length))
@@ -85,9 +87,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20, help="for each kind and length")
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--long", action="store_true", help="outages of one to five minutes, too")
+    parser.add_argument("--kind", default="", help="a part of the name of an outage")
     options = parser.parse_args()
+    kinds = [kind for kind in KINDS if options.kind in kind]
     lengths = {SHORT: (1.0, 30.0)} | ({"1 to 5 min": (60.0, 300.0)} if options.long else {})
-    asyncio.run(_measure(options.samples, options.at_once, lengths))
+    asyncio.run(_measure(kinds, options.samples, options.at_once, lengths))
 
 
 if __name__ == "__main__":

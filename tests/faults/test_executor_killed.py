@@ -29,7 +29,10 @@ def _program(process: psutil.Process) -> str:
 PARTS: dict[str, Part] = {
     "the job runner": lambda process: _program(process).startswith("python"),
     "the docker program": lambda process: _program(process) == "docker",
-    "the compose plugin": lambda process: _program(process) == "docker-compose",
+    # Not the one that is only asked what it is, before that: without it docker has no such command.
+    "the compose plugin": lambda process: (
+        _program(process) == "docker-compose" and "up" in process.cmdline()
+    ),
 }
 WHOLE = "all of it"
 

@@ -17,7 +17,7 @@ from application.agent.agent import Agent
 from application.agent.check_health import CheckHealthHandler
 from application.agent.connection import Connection
 from application.agent.deploy_compose import DeployComposeHandler
-from application.agent.dispatch import Dispatcher, DispatchLimits
+from application.agent.dispatch import Dispatcher
 from application.agent.get_status import GetStatusHandler
 from application.agent.handling import Deadlines
 from application.agent.job_book import JobBook
@@ -25,6 +25,7 @@ from application.agent.leftovers import Leftovers
 from application.agent.live_output import LiveOutput
 from application.agent.outbox import Outbox
 from application.agent.plain_link import PlainServing
+from application.agent.room import DispatchLimits
 from application.agent.sequenced_link import SequencedServing
 from application.agent.steps import StepTools
 from application.agent.stop_compose import StopComposeHandler

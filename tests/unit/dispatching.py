@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from application.agent.admission import Admission
-from application.agent.dispatch import Dispatcher, DispatchLimits
+from application.agent.dispatch import Dispatcher
 from application.agent.outbox import Outbox
+from application.agent.room import DispatchLimits
 from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
 from domain.errors import InstaDeployError
 from domain.events import Event, FinalEvent, JobFailed, JobReceived

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from application.agent import admission as admission_module
-from application.agent.dispatch import DispatchLimits
 from application.agent.handling import Failed
+from application.agent.room import DispatchLimits
 from domain.commands import Command, digest_of
 from domain.errors import (
     Busy,

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.websocket.client import WebSocketTransport
 from application.agent.agent import Agent
-from application.agent.dispatch import DispatchLimits
 from application.agent.handling import Deadlines
+from application.agent.room import DispatchLimits
 from domain.backoff import no_jitter
 from domain.commands import DeployCompose
 from entrypoints.agent.container import (

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.agent.dispatch import DispatchLimits
 from application.agent.handling import Failed
+from application.agent.room import DispatchLimits
 from domain.commands import Command
 from domain.errors import InvalidInput, NotFound, RemoteProtocolViolation, UnknownCommand
 from domain.events import JobCompleted, JobFailed, JobReceived

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from application.agent.dispatch import DispatchLimits
+from application.agent.room import DispatchLimits
 from domain.commands import Command, weight_of
 from domain.events import JobCompleted, JobFailed, JobReceived
 from tests.builders import deploy, status, stop

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from application.agent.dispatch import INTERRUPTED, DispatchLimits
+from application.agent.dispatch import INTERRUPTED
+from application.agent.room import DispatchLimits
 from domain.events import JobCompleted, JobFailed, JobReceived
 from tests.builders import deploy, status, stop
 from tests.fakes.clock import settle

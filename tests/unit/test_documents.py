@@ -14,7 +14,7 @@ from adapters.wire.codec import MAX_DEPTH, MAX_FRAME_BYTES, MAX_RESPONSE_BYTES
 from adapters.wire.messages import CommandType
 from adapters.yaml.bounded_reader import YamlBounds
 from application.agent import outbox
-from application.agent.dispatch import DispatchLimits
+from application.agent.room import DispatchLimits
 from domain.errors import InstaDeployError
 from domain.job import JobState, is_terminal
 from domain.output import HEAD_BYTES, TAIL_BYTES

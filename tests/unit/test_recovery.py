@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from application.agent.dispatch import FORGOTTEN, DispatchLimits
+from application.agent.damage import FORGOTTEN
+from application.agent.room import DispatchLimits
 from domain.commands import Command, digest_of
 from domain.events import JobCompleted, JobFailed, JobReceived
 from domain.job import JobState

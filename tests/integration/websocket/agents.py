@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from adapters.clock.system import SystemClock
-from application.agent.dispatch import DispatchLimits
 from application.agent.handling import Completed, Handler, JobHandler, Outcome
 from application.agent.outbox import Outbox
+from application.agent.room import DispatchLimits
 from application.ports.clock import Clock
 from application.ports.transport import Transport
 from domain.commands import CheckHealth

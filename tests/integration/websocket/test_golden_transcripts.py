@@ -28,8 +28,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
-from application.agent.dispatch import DispatchLimits
 from application.agent.handling import Handler, JobHandler
+from application.agent.room import DispatchLimits
 from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
 from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from adapters.wire.codec import MAX_FRAME_BYTES
-from application.agent.dispatch import DispatchLimits
 from application.agent.handling import Completed, Outcome
 from application.agent.outbox import Outbox
+from application.agent.room import DispatchLimits
 from domain.commands import CheckHealth
 from domain.events import Event
 from tests.contracts.transport import command

@@ -6,6 +6,7 @@ is opened, set aside, and never read as something else.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -98,6 +99,10 @@ class FramedLog:
                 data = self._files.read_all(fd)
                 found = framing.scan(data)
                 check(found.payloads)
+                # An agent that was killed may have left what only the page cache has: it is acted
+                # upon from now on, so no power failure may take it away.
+                self._files.sync_data(fd)
+                self._files.sync_directory(self._directory)
             except NewerWriter as exc:
                 self._files.close(fd)
                 raise refusal(self.path, exc) from exc
@@ -207,8 +212,7 @@ class FramedLog:
         return f"{lost}; {fate}"
 
     def _make_directory(self) -> None:
-        try:
+        with contextlib.suppress(FileExistsError):
             self._files.make_directory(self._directory)
-        except FileExistsError:
-            return
+        # Also where it is there: whoever made it may have been killed before this.
         self._files.sync_directory(self._directory.parent)

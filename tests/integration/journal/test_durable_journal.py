@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -188,7 +189,7 @@ async def test_damage_in_both_files_on_a_full_disk_is_said_and_the_rest_is_used(
     (state / "tombstones").write_bytes(b"garbage")
     real_disk.fill()
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", failing_with(errno.ENOSPC))
+        patch.setattr(os, "fsync", failing_for_files(errno.ENOSPC))
         found, second = await reopened(journal, another)
     assert found == [EPOCH, JOBS[0], *JOBS[2:]]
     assert second.damage.count("it could not be set aside: No space left") == 2
@@ -198,6 +199,34 @@ async def test_damage_in_both_files_on_a_full_disk_is_said_and_the_rest_is_used(
     assert found == [EPOCH, JOBS[0], *JOBS[2:], finished(0)]
     assert "journal.damaged-1" in third.damage
     assert "tombstones.damaged-1" in third.damage
+
+
+def failing_for_files(number: int) -> Callable[[int], None]:
+    """An `fsync` that fails with this error, but for directories."""
+    fsync = os.fsync
+
+    def fail(fd: int) -> None:
+        if not stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(fd)
+
+    return fail
+
+
+async def test_what_a_killed_agent_left_in_the_cache_is_synced_before_it_is_believed(
+    journal: DurableJobJournal, another: OnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulation: such a fact was acted upon, and gone after a power failure."""
+    await journal.append(EPOCH)
+    synced: list[str] = []
+    with monkeypatch.context() as patch:
+        for call in ("fsync", "fdatasync"):
+            patch.setattr(
+                os, call, lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+            )
+        found, _ = await reopened(journal, another)
+    assert found == [EPOCH]
+    assert {"journal", "state"} <= set(synced)
 
 
 @pytest.mark.parametrize("call", ["fsync", "pwrite", "rename"])

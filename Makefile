@@ -38,7 +38,7 @@ demo-stop: ## End what `make demo KEEP=1` left running
 	@examples/demo.sh stop
 
 .PHONY: test
-test: $(READY) image strace fault-tools ## Run all tests, those on the real engine too; ARGS=... goes to pytest
+test: $(READY) image strace fault-tools registry ## Run all tests, those on the real engine too; ARGS=... goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: simulate
@@ -125,6 +125,10 @@ curl:
 .PHONY: fault-tools
 fault-tools:
 	@deploy/ensure-fault-tools.sh
+
+.PHONY: registry
+registry:
+	@deploy/ensure-registry.sh
 
 .PHONY: strace
 strace:

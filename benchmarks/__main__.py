@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import answering, deploying, footprint, peaks, remembering
+from benchmarks import answering, deploying, footprint, looking, peaks, remembering
 from benchmarks.figures import Figure
 from benchmarks.installation import installed_python
 from benchmarks.machine import description, local_image
@@ -23,6 +23,8 @@ RESULTS: Final = ROOT / "benchmarks" / "RESULTS.md"
 Benchmark = Callable[[Stage], Awaitable[Sequence[Figure]]]
 BENCHMARKS: Final[dict[str, tuple[str, Benchmark]]] = {
     "deploying": ("Through the agent and by hand, in turn", deploying.measure),
+    "stages": ("The stages of a deployment", looking.measure_stages),
+    "reads": ("Reading what runs", looking.measure_reads),
     "acknowledgement": ("Acknowledgement", answering.measure_acknowledgement),
     "bursts": ("Pipelined commands", answering.measure_bursts),
     "journal": ("The journal", remembering.measure_journal),

@@ -12,8 +12,10 @@ COLUMNS: Final = ("figure", "median", "min - max", "n", "target", "", "notes")
 PREAMBLE: Final = (
     "What was measured is the agent as it is installed: a wheel in a virtual environment of its own, "
     "compiled to bytecode, started with `python -I -m entrypoints.agent`, and driven by a small "
-    "control plane on the loopback interface. `n` counts measurements; a verdict is on the median "
-    "unless the notes say otherwise, and nothing fails because of one. A MiB is 1,048,576 bytes."
+    "control plane on the loopback interface. A container without a health check counts as running "
+    "after 0.1 s (AGENT_SETTLE_TIME), where the default is 2 s. `n` counts measurements; a verdict is "
+    "on the median unless the notes say otherwise, and nothing fails because of one. A MiB is "
+    "1,048,576 bytes."
 )
 
 

@@ -19,6 +19,8 @@ from benchmarks.compose_by_hand import run_docker
 from benchmarks.control_plane import AgentLink, ControlPlane, control_plane
 
 TOKEN: Final = "a-token-for-benchmarks"
+SETTLE_TIME_S: Final = "0.1"
+"""Not the default: how long it is looked whether a container goes on running is no work."""
 EXIT_S: Final = 60.0
 DEFAULT_DOCKER_HOST: Final = "unix:///var/run/docker.sock"
 
@@ -33,6 +35,7 @@ class Effort:
     acknowledgements: int = 500
     burst: int = 1000
     bursts: int = 5
+    reads: int = 100
     idle_s: float = 60.0
 
 
@@ -89,6 +92,7 @@ class Stage:
             "AGENT_PROJECTS_DIR": str(home / "projects"),
             "AGENT_STATE_DIR": str(home / "state"),
             "AGENT_DOCKER_HOST": self.docker_host,
+            "AGENT_SETTLE_TIME": SETTLE_TIME_S,
         }
         del environment["DOCKER_HOST"]
         if programs is not None:

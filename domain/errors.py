@@ -4,6 +4,7 @@
     ├── InvalidInput          what was asked breaks a rule: names the field and the rule
     ├── NotFound              what was asked for does not exist on this host
     ├── Conflict              it exists, and contradicts what was asked
+    ├── Forbidden             the host's policy does not allow it
     ├── StaleGeneration       a newer wish for the project was accepted before
     ├── Busy                  a bounded queue is full; the same command may succeed later
     ├── Canceled              somebody wanted the job to end, and it did
@@ -24,6 +25,7 @@ whether the same request can succeed later without anybody changing anything. A 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -70,6 +72,12 @@ class Conflict(InstaDeployError):
     code = "conflict"
 
 
+class Forbidden(InstaDeployError):
+    """The host's owner does not allow that, whoever asks."""
+
+    code = "policy"
+
+
 class StaleGeneration(InstaDeployError):
     """The command is older than one that was accepted for its project."""
 
@@ -92,13 +100,14 @@ class Busy(InstaDeployError):
 
 
 class Canceled(InstaDeployError):
-    """The job was ended because somebody wanted that; `str()` says what that leaves."""
+    """The job was ended because somebody wanted that; `str()` says what that leaves, `data` too."""
 
     code = "canceled"
 
-    def __init__(self, what: str, logs: str = "") -> None:
+    def __init__(self, what: str, logs: str = "", data: Mapping[str, object] | None = None) -> None:
         super().__init__(what)
         self.logs = logs
+        self.data = data or {}
 
 
 class Draining(InstaDeployError):

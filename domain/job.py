@@ -72,6 +72,10 @@ class Job:
     """Whether it outlives the agent."""
     is_sequenced: bool = False
     """Whether it came over protocol v2."""
+    is_private: bool = False
+    """Whether its command has private parts, which lie elsewhere until it runs."""
+    is_recovered: bool = False
+    """Whether it was accepted in an earlier life of the agent."""
     deadline: float | None = None
     """Seconds since boot at which it has to be over."""
 

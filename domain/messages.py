@@ -15,6 +15,8 @@ class Request:
 
     job_id: JobId
     command: Command
+    deadline_s: float | None = None
+    """Seconds from its acceptance within which it has to be over."""
 
 
 @dataclass(frozen=True, slots=True)

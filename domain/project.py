@@ -40,8 +40,14 @@ class ComposeFile:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project as it lies on this host. Both paths are absolute."""
+    """A project as it lies on this host. All paths are absolute.
+
+    `overrides` are compose files that count above the first. `env_file` is for one that is not the
+    `.env` in the directory, where Compose would find it by itself.
+    """
 
     name: ProjectName
     directory: str
     compose_file: str
+    overrides: tuple[str, ...] = ()
+    env_file: str = ""

@@ -54,6 +54,8 @@ class StepExit:
     tail_bytes: int = 0
     ended_by: str = ""
     """Why it was made to end: `cancel`, `deadline`; empty where it ended by itself."""
+    seconds: float = 0.0
+    """How long it took, from its turn on; 0 where that was not measured."""
 
     @property
     def is_truncated(self) -> bool:
@@ -102,6 +104,10 @@ class JobAccepted:
     generation: int | None = None
     deadline_s: float | None = None
     """Seconds after `accepted_at` within which the job has to end."""
+    is_private: bool = False
+    """Whether the private parts of the command lie elsewhere, and `command` is without them."""
+    project: str = ""
+    """Compose's name of the project, for as long as the job is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,5 +287,6 @@ def job_of(accepted: JobAccepted, now: Moment) -> Job:
         accepted.command,
         is_journalled=True,
         is_sequenced=accepted.peer_seq is not None,
+        is_private=accepted.is_private,
         deadline=deadline,
     )

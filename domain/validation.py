@@ -17,8 +17,16 @@ MAX_JOB_ID_LENGTH: Final = 256
 MAX_PROJECT_NAME_LENGTH: Final = 63
 MAX_COMPOSE_FILE_BYTES: Final = 1024 * 1024
 
+MAX_REQUESTER_LENGTH: Final = 256
+MAX_CREDENTIAL_LENGTH: Final = 8192
+
 _PROJECT_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _FIRST_CHARACTER = re.compile(r"[a-zA-Z0-9]")
+_WORD = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
+_REGISTRY = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,252}[a-zA-Z0-9])?|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?"
+)
+_NO_PASSWORD = re.compile("[\0\ud800-\udfff]")
 
 
 def check_job_id(value: str) -> None:
@@ -27,7 +35,7 @@ def check_job_id(value: str) -> None:
         raise InvalidInput("id", "must not be empty")
     if len(value) > MAX_JOB_ID_LENGTH:
         raise InvalidInput("id", f"must be at most {MAX_JOB_ID_LENGTH} characters long")
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
+    if has_control_characters(value):
         raise InvalidInput("id", "must not contain control characters or line breaks")
 
 
@@ -75,3 +83,65 @@ def check_compose_document(document: object) -> None:
         raise InvalidInput(
             "compose_file_base64", "'services' in the compose file must name at least one service"
         )
+
+
+def check_profile(value: str) -> None:
+    """Compose's own rule for the names of profiles; `*` is all of them."""
+    if value != "*" and not _WORD.fullmatch(value):
+        raise InvalidInput("profiles", f"{value[:80]!r} is no name of a profile")
+
+
+def check_service_name(value: str) -> None:
+    """Compose's own rule for the names of services."""
+    if not _WORD.fullmatch(value):
+        raise InvalidInput("services", f"{value[:80]!r} is no name of a service")
+
+
+def check_label(name: str, value: str) -> None:
+    """What an operator notes on a deployment: a line, which may stand in a list."""
+    for what, text, longest in (("name", name, 128), ("value", value, 1024)):
+        if len(text) > longest or has_control_characters(text):
+            raise InvalidInput(
+                "labels", f"a {what} must be at most {longest} characters, in one line"
+            )
+    if not name:
+        raise InvalidInput("labels", "a name must not be empty")
+
+
+def check_requester(value: str) -> None:
+    """Who asked, as it will stand in a list."""
+    if len(value) > MAX_REQUESTER_LENGTH or has_control_characters(value):
+        raise InvalidInput(
+            "requested_by", f"must be at most {MAX_REQUESTER_LENGTH} characters, in one line"
+        )
+
+
+def check_registry(registry: str, username: str, password: str) -> None:
+    """A registry by its host name, or address, with or without a port; never a URL or an option."""
+    if not _REGISTRY.fullmatch(registry):
+        raise InvalidInput(
+            "registry_auth", f"{registry[:80]!r} is no registry such as registry.example.com:5000"
+        )
+    if not username or len(username) > MAX_CREDENTIAL_LENGTH or has_control_characters(username):
+        raise InvalidInput(
+            f"registry_auth.{registry!r}.username",
+            f"must be 1 to {MAX_CREDENTIAL_LENGTH} characters, in one line",
+        )
+    if ":" in username:
+        raise InvalidInput(f"registry_auth.{registry!r}.username", "must not contain a colon")
+    if not 1 <= len(password) <= MAX_CREDENTIAL_LENGTH or _NO_PASSWORD.search(password):
+        raise InvalidInput(
+            f"registry_auth.{registry!r}.password",
+            f"must be 1 to {MAX_CREDENTIAL_LENGTH} characters of Unicode text, without NUL",
+        )
+
+
+def check_number(field: str, number: int, most: int) -> None:
+    """There are not too many of something."""
+    if number > most:
+        raise InvalidInput(field, f"must be at most {most}, not {number}")
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether a text would not stay in its line, or is no text at all."""
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)

@@ -6,9 +6,22 @@ Flags: https://docs.docker.com/reference/cli/docker/compose/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
+from application.ports.compose_executor import AS_IT_IS, ComposeOptions
 from domain.project import Project
 
+ALL_PROFILES: Final = ("*",)
 _COMPOSE = ("compose",)
+
+
+def variables(project: Project) -> dict[str, str]:
+    """What Compose finds in its environment beside what is the same for all projects.
+
+    People write `$PWD/data` for what lies beside their compose file; without it that is `/data`.
+    """
+    return {"PWD": project.directory}
 
 
 def version() -> tuple[str, ...]:
@@ -16,19 +29,63 @@ def version() -> tuple[str, ...]:
     return (*_COMPOSE, "version", "--short")
 
 
-def config_quiet(project: Project) -> tuple[str, ...]:
-    """Judge the compose file."""
-    return (*_for(project), "config", "--quiet")
+def config_json(project: Project, profiles: Sequence[str]) -> tuple[str, ...]:
+    """Judge the compose file, and print what it amounts to."""
+    return (*_for(project, profiles), "config", "--format", "json")
 
 
-def up(project: Project) -> tuple[str, ...]:
-    """Create, recreate and start what the compose file says, and return."""
-    return (*_for(project), "up", "--detach")
+def config_hashes(project: Project, profiles: Sequence[str]) -> tuple[str, ...]:
+    """Print a line for each service: its name and the hash of its configuration."""
+    return (*_for(project, profiles), "config", "--hash", "*")
 
 
-def down(project: Project) -> tuple[str, ...]:
-    """Stop and remove containers and networks."""
-    return (*_for(project), "down")
+def login(registry: str, docker_config: str) -> tuple[str, ...]:
+    """Try the credentials that the configuration holds for the registry; asks nobody."""
+    return ("--config", docker_config, "login", registry)
+
+
+def pull(project: Project, options: ComposeOptions) -> tuple[str, ...]:
+    """Fetch images, but for those that are to be built."""
+    return (*_for(project, options.profiles), "pull", "--ignore-buildable", *options.services)
+
+
+def build(project: Project, options: ComposeOptions) -> tuple[str, ...]:
+    """Build images."""
+    return (*_for(project, options.profiles), "build", *options.services)
+
+
+def up(project: Project, options: ComposeOptions = AS_IT_IS) -> tuple[str, ...]:
+    """Create, recreate and start what the compose file says, and return.
+
+    Images were pulled and built before: a pull that fails half-way through `up` would leave a
+    project half replaced.
+    """
+    orphans = ("--remove-orphans",) if options.remove_orphans else ()
+    return (
+        *_for(project, options.profiles),
+        "up",
+        "--detach",
+        "--no-build",
+        "--pull",
+        "never",
+        *orphans,
+    )
+
+
+def restart(project: Project, options: ComposeOptions) -> tuple[str, ...]:
+    """Stop and start containers as they are."""
+    return (*_for(project, options.profiles or ALL_PROFILES), "restart", *options.services)
+
+
+def down(project: Project, options: ComposeOptions = AS_IT_IS) -> tuple[str, ...]:
+    """Stop and remove containers and networks, of all profiles."""
+    orphans = ("--remove-orphans",) if options.remove_orphans else ()
+    return (*_for(project, ALL_PROFILES), "down", *orphans)
+
+
+def remove(project: Project, _options: ComposeOptions) -> tuple[str, ...]:
+    """Stop and remove everything that is the project's, its volumes too."""
+    return (*_for(project, ALL_PROFILES), "down", "--volumes", "--remove-orphans")
 
 
 def ps(project: Project) -> tuple[str, ...]:
@@ -36,9 +93,11 @@ def ps(project: Project) -> tuple[str, ...]:
     return (*_for(project), "ps", "--all", "--format", "json")
 
 
-def _for(project: Project) -> tuple[str, ...]:
+def _for(project: Project, profiles: Sequence[str] = ()) -> tuple[str, ...]:
     # -p, because a top-level `name:` in the file would take over another project; -f, because a
     # stray compose.yaml beside it would win over it.
+    env_file = ("--env-file", project.env_file) if project.env_file else ()
+    files = (project.compose_file, *project.overrides)
     return (
         *_COMPOSE,
         "--ansi",
@@ -49,6 +108,7 @@ def _for(project: Project) -> tuple[str, ...]:
         project.name.compose_name,
         "--project-directory",
         project.directory,
-        "-f",
-        project.compose_file,
+        *env_file,
+        *(token for file in files for token in ("-f", file)),
+        *(token for profile in profiles for token in ("--profile", profile)),
     )

@@ -1,12 +1,18 @@
-"""What `docker compose ps --format json` prints, read into the domain."""
+"""What `docker compose` prints for machines, read into the domain."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from application.ports.compose_runtime import ResolvedProject
+from domain.errors import RuntimeUnavailable
+from domain.output import BoundedOutput
 from domain.services import PublishedPort, ServiceContainer
+
+_HASH = re.compile(r"^(\S+) ([0-9a-f]{64})", re.MULTILINE)
 
 
 def parse_listing(text: str) -> tuple[ServiceContainer, ...]:
@@ -20,6 +26,23 @@ def parse_listing(text: str) -> tuple[ServiceContainer, ...]:
             key=lambda container: (container.service, container.container),
         )
     )
+
+
+def parse_resolved(model: str, hashes: str, complaints: BoundedOutput) -> ResolvedProject:
+    """What `config` has printed; warnings, which stand before and after, go to `complaints`.
+
+    Raises `RuntimeUnavailable` where that cannot be read; what it says quotes nothing.
+    """
+    begin = re.search(r"^\{$", model, re.MULTILINE)
+    if begin is None:
+        raise RuntimeUnavailable("docker compose config has printed no model of the project")
+    try:
+        document, end = json.JSONDecoder().raw_decode(model, begin.start())
+    except ValueError:
+        raise RuntimeUnavailable("what docker compose config has printed is no JSON") from None
+    # Compose ends neither with a line break, and a warning may follow at once.
+    complaints.write((model[: begin.start()] + model[end:]).lstrip("\n").encode())
+    return ResolvedProject(document, dict(_HASH.findall(hashes)))
 
 
 def _entries(text: str) -> Iterator[Mapping[str, Any]]:

@@ -36,6 +36,9 @@ _ANY_EXIT = tuple(range(-64, 256))
 _READ_BYTES = 64 * 1024
 
 
+_NO_MORE: Final[Mapping[str, str]] = {}
+
+
 class ProcessRunner:
     """Runs programs in process groups of their own, in exactly the environment it was given."""
 
@@ -46,11 +49,18 @@ class ProcessRunner:
         self._grace_s = grace_s
         self._spawning = asyncio.Semaphore(SPAWNS_AT_ONCE)
 
-    async def run(self, program: str, arguments: Sequence[str], output: BoundedOutput) -> int:
+    async def run(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        output: BoundedOutput,
+        more: Mapping[str, str] = _NO_MORE,
+    ) -> int:
         """Run in `/` to the end; returns the exit status, or minus the number of the signal that ended it.
 
-        stdout and stderr go to `output` in the order they were written. Cancelled, it ends the whole
-        group, with SIGTERM and after the grace with SIGKILL, and reaps it before it raises.
+        `more` is added to the environment. stdout and stderr go to `output` in the order they were
+        written. Cancelled, it ends the whole group, with SIGTERM and after the grace with SIGKILL,
+        and reaps it before it raises.
         Raises `FileNotFoundError` where the environment's PATH holds no such program, and `OSError`
         where it cannot be started.
         """
@@ -58,7 +68,7 @@ class ProcessRunner:
         if found is None:
             raise FileNotFoundError(program)
         async with self._spawning:
-            process = ChildProcess(found, arguments, self._environment, output)
+            process = ChildProcess(found, arguments, {**self._environment, **more}, output)
             try:
                 await asyncio.sleep(0)  # The link gets its turn between two spawns.
             except asyncio.CancelledError:

@@ -24,7 +24,7 @@ from adapters.compose.process_identity import RUN_MARKER, boot_id, is_running
 from adapters.compose.project_lock import make_lock_file
 from adapters.compose.run_directory import RunDirectory, tokens_in
 from adapters.compose.supervised_step import SupervisedStep
-from application.ports.compose_executor import ComposeAction
+from application.ports.compose_executor import AS_IT_IS, ComposeAction, ComposeOptions
 from domain.errors import Conflict, RuntimeUnavailable, StorageUnavailable
 from domain.output import BoundedOutput, cause_of_failure
 from domain.project import Project
@@ -38,10 +38,13 @@ LAUNCHES: Final = 3
 """A job runner that was killed before it had claimed its run has done nothing, and is no attempt."""
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-_ARGUMENTS: Final[Mapping[ComposeAction, Callable[[Project], tuple[str, ...]]]] = {
-    ComposeAction.CHECK: argv.config_quiet,
+_ARGUMENTS: Final[Mapping[ComposeAction, Callable[[Project, ComposeOptions], tuple[str, ...]]]] = {
+    ComposeAction.PULL: argv.pull,
+    ComposeAction.BUILD: argv.build,
     ComposeAction.UP: argv.up,
+    ComposeAction.RESTART: argv.restart,
     ComposeAction.DOWN: argv.down,
+    ComposeAction.REMOVE: argv.remove,
 }
 
 
@@ -93,7 +96,13 @@ class SupervisedComposeExecutor:
         return boot_id()
 
     async def start(
-        self, token: str, action: ComposeAction, project: Project, *, deadline_s: float
+        self,
+        token: str,
+        action: ComposeAction,
+        project: Project,
+        *,
+        deadline_s: float,
+        options: ComposeOptions = AS_IT_IS,
     ) -> SupervisedStep:
         """See `ComposeExecutor`. Raises `Conflict` where the token was used before."""
         program = shutil.which(self._docker, path=self._environment.get("PATH", ""))
@@ -107,8 +116,11 @@ class SupervisedComposeExecutor:
         self._starting[token] = asyncio.Event()
         try:
             lock = await self._in_thread(partial(self._prepare, run, project))
-            command = (program, *_ARGUMENTS[action](project))
-            return await self._launch(run, (str(lock), str(deadline_s)), command)
+            command = (program, *_ARGUMENTS[action](project, options))
+            environment = {**self._environment, **argv.variables(project)}
+            if options.docker_config:
+                environment["DOCKER_CONFIG"] = options.docker_config
+            return await self._launch(run, (str(lock), str(deadline_s)), command, environment)
         except RuntimeUnavailable:
             await self._in_thread(partial(_forget_unclaimed, run))
             raise
@@ -147,14 +159,18 @@ class SupervisedComposeExecutor:
         return lock
 
     async def _launch(
-        self, run: RunDirectory, arguments: tuple[str, ...], command: tuple[str, ...]
+        self,
+        run: RunDirectory,
+        arguments: tuple[str, ...],
+        command: tuple[str, ...],
+        environment: Mapping[str, str],
     ) -> SupervisedStep:
         bounds = self._bounds
         kept = (str(bounds.grace_s), str(bounds.head_bytes), str(bounds.tail_bytes))
         trouble = BoundedOutput()
         for _ in range(LAUNCHES):
             async with self._spawning:
-                child = self._spawn(run, (*arguments, *kept, "--", *command), trouble)
+                child = self._spawn(run, (*arguments, *kept, "--", *command), environment, trouble)
                 await asyncio.sleep(0)  # The link gets its turn between two spawns.
             # The job runner closes its output when it has claimed the run, or dies.
             await child.drained.wait()
@@ -174,12 +190,16 @@ class SupervisedComposeExecutor:
         return SupervisedStep(run, process, self._executor, child, forcibly_s=forcibly_s)
 
     def _spawn(
-        self, run: RunDirectory, arguments: tuple[str, ...], trouble: BoundedOutput
+        self,
+        run: RunDirectory,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        trouble: BoundedOutput,
     ) -> ChildProcess:
         program, *own = self._runner
-        environment = self._environment | {RUN_MARKER: run.path.name}
+        marked = {**environment, RUN_MARKER: run.path.name}
         try:
-            child = ChildProcess(program, (*own, str(run.path), *arguments), environment, trouble)
+            child = ChildProcess(program, (*own, str(run.path), *arguments), marked, trouble)
         except OSError as exc:
             raise self._cannot_start(exc.strerror or str(exc)) from exc
         child.collect_at_end()

@@ -27,19 +27,32 @@ class EngineAddress:
 
         Raises `RuntimeUnavailable` that says what is wrong and what to do about it.
         """
+        async with self.answering(within_s):
+            reader, writer = await self.connect()
+            try:
+                yield reader, writer
+            finally:
+                writer.close()
+
+    @contextlib.asynccontextmanager
+    async def answering(self, within_s: float) -> AsyncIterator[None]:
+        """A time in which the engine is asked; raises as `connected` does."""
         with self._translated(within_s):
             async with asyncio.timeout(within_s):
-                reader, writer = await self._connect()
-                try:
-                    yield reader, writer
-                finally:
-                    writer.close()
+                yield
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to close. Raises as the sockets do: it is for use within `answering`."""
         address = urlsplit(self._docker_host)
         if address.scheme == "unix":
             return await asyncio.open_unix_connection(address.path)
         return await asyncio.open_connection(address.hostname, address.port or 2375)
+
+    def is_not_docker(self) -> RuntimeUnavailable:
+        """The error for answers that no engine gives."""
+        return RuntimeUnavailable(
+            f"what answers at {self._docker_host} is not Docker Engine; check AGENT_DOCKER_HOST"
+        )
 
     @contextlib.contextmanager
     def _translated(self, within_s: float) -> Iterator[None]:

@@ -11,7 +11,6 @@ from typing import Final
 
 from adapters.engine.address import EngineAddress
 from application.ports.engine import EngineInfo
-from domain.errors import RuntimeUnavailable
 
 ANSWER_S: Final = 5.0
 
@@ -26,7 +25,7 @@ class SocketEngine:
     async def ping(self) -> None:
         """See `Engine`."""
         if await self._get("/_ping") != b"OK":
-            raise self._no_engine()
+            raise self._address.is_not_docker()
 
     async def info(self) -> EngineInfo:
         """See `Engine`."""
@@ -35,12 +34,7 @@ class SocketEngine:
             found = json.loads(body)
             return EngineInfo(version=str(found["Version"]), api_version=str(found["ApiVersion"]))
         except (ValueError, KeyError, TypeError):
-            raise self._no_engine() from None
-
-    def _no_engine(self) -> RuntimeUnavailable:
-        return RuntimeUnavailable(
-            f"what answers at {self._address} is not Docker Engine; check AGENT_DOCKER_HOST"
-        )
+            raise self._address.is_not_docker() from None
 
     async def _get(self, path: str) -> bytes:
         # Imported when it is first needed: an agent that waits for work does without h11's memory.

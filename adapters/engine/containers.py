@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -82,6 +82,27 @@ class SocketContainerNames:
             elif await self._rename(unfinished, proper):
                 holders[proper] = unfinished
                 said.append(f"renamed the container {unfinished.name} to {proper}")
+        return said
+
+    async def rename(self, name: ProjectName, proper: Mapping[str, str]) -> Sequence[str]:
+        """See `ContainerNames`. Cancelled, it has changed each container wholly or not at all."""
+        wrong = [
+            one
+            for one in await self._containers(name.compose_name)
+            if proper.get(one.id, one.name) != one.name
+        ]
+        said: list[str] = []
+        while wrong:
+            # One may have another one's name, and give it back.
+            left = [one for one in wrong if not await self._rename(one, proper[one.id])]
+            said += [
+                f"renamed the container {one.name} to {proper[one.id]}"
+                for one in wrong
+                if one not in left
+            ]
+            if len(left) == len(wrong):
+                break
+            wrong = left
         return said
 
     async def _containers_without(

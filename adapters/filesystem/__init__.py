@@ -1,1 +1,1 @@
-"""Projects on a local disk."""
+"""What lies on a local disk: projects, their revisions, what is private to jobs."""

@@ -1,8 +1,4 @@
-"""One project's directory, through file descriptors: a path that is swapped under us leads nowhere.
-
-Blocking. Every name is opened relative to the directory that was opened before it, and never through
-a symbolic link (Portainer's CVE-2026-44881 is what happens otherwise).
-"""
+"""One project's directory: what may stand there, and what is the agent's own in it. Blocking."""
 
 from __future__ import annotations
 
@@ -10,78 +6,93 @@ import contextlib
 import errno
 import os
 import secrets
-import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+import shutil
+from pathlib import Path, PurePosixPath
 from typing import Final
 
+from adapters.filesystem.directories import (
+    PRIVATE,
+    PUBLIC,
+    descended,
+    entries,
+    is_directory,
+    is_file,
+    is_link,
+    lstat,
+    opened,
+    read_file,
+    refuse_links_on_the_way,
+    write_all,
+)
+from domain.content import COMPOSE_FILE_NAME, OURS
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.project import ProjectName
+from domain.validation import MAX_COMPOSE_FILE_BYTES, has_control_characters
 
-COMPOSE_FILE: Final = "docker-compose.yml"
+COMPOSE_FILE: Final = COMPOSE_FILE_NAME
+PINS_FILE: Final = f"{OURS}.pins.yml"
 STAGED_PREFIX: Final = f".{COMPOSE_FILE}."
 STAGED_SUFFIX: Final = ".staged"
+STAGED_ENV_SUFFIX: Final = ".staged.env"
+STAGED_TREE_SUFFIX: Final = ".staged.d"
 
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
-"""A second name for a file cannot be had: on FAT, or for a file of another user."""
-_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_CREATE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, slots=True)
-class Modes:
-    """Permission bits of what is created."""
-
-    directory: int
-    file: int
-
-
-PUBLIC: Final = Modes(directory=0o755, file=0o644)
-PRIVATE: Final = Modes(directory=0o700, file=0o600)
-
-
-@contextlib.contextmanager
-def opened(path: str, *, dir_fd: int | None = None, nofollow: bool = False) -> Iterator[int]:
-    """A directory's descriptor for as long as the context lasts."""
-    flags = _OPEN_DIRECTORY | (os.O_NOFOLLOW if nofollow else 0)
-    fd = os.open(path, flags, dir_fd=dir_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+_STAGED_SUFFIXES: Final = (STAGED_SUFFIX, STAGED_ENV_SUFFIX, STAGED_TREE_SUFFIX)
+_SOURCE_FIELD: Final = "compose_file_base64"
+_CREATE_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def refuse_namesakes(projects_fd: int, name: ProjectName) -> None:
-    """Raise `Conflict` where another directory is the same project to Compose."""
-    for entry in os.listdir(projects_fd):
-        if entry != name.value and entry.lower() == name.compose_name:
+    """Raise `Conflict` where another directory is the same project to Compose.
+
+    What a killed agent left of a project that never came to be is none.
+    """
+    for entry in _namesakes(projects_fd, name):
+        found = _entries_of(projects_fd, entry)
+        if found is None or not all(map(is_staged, found)):
             raise Conflict(
                 f"project_name: '{name}' and the existing project '{entry}' are one project to "
                 "Docker Compose, which knows no capitals; use another name"
             )
 
 
+def sweep_unborn_namesakes(projects_fd: int, name: ProjectName) -> None:
+    """Remove directories in which a killed agent left what it had staged, and nothing else is."""
+    for entry in _namesakes(projects_fd, name):
+        with contextlib.suppress(OSError):
+            if is_unborn(projects_fd, entry):
+                with opened(entry, dir_fd=projects_fd, nofollow=True) as directory_fd:
+                    sweep_staged(directory_fd)
+                os.rmdir(entry, dir_fd=projects_fd)
+
+
+def is_unborn(projects_fd: int, entry: str) -> bool:
+    """Whether a directory holds what an agent staged for a new project, and nothing else.
+
+    An empty one may be anybody's.
+    """
+    found = _entries_of(projects_fd, entry)
+    return bool(found) and all(map(is_staged, found or ()))
+
+
 def refuse_links(projects_fd: int, name: ProjectName) -> None:
     """Raise where a symbolic link stands in the place of the project's directory."""
-    found = _lstat(name.value, projects_fd)
+    found = lstat(name.value, projects_fd)
     if found is None:
         return
-    if stat.S_ISLNK(found.st_mode):
+    if is_link(found):
         raise InvalidInput("project_name", f"the directory of project '{name}' is a symbolic link")
-    if not stat.S_ISDIR(found.st_mode):
+    if not is_directory(found):
         raise Conflict(f"project_name: '{name}' is a file in the projects directory")
 
 
 def has_compose_file(directory_fd: int, name: ProjectName) -> bool:
     """Whether the project has a compose file; raises where it is a link or no regular file."""
-    found = _lstat(COMPOSE_FILE, directory_fd)
+    found = lstat(COMPOSE_FILE, directory_fd)
     if found is None:
         return False
-    if stat.S_ISLNK(found.st_mode):
+    if is_link(found):
         raise InvalidInput("project_name", f"the compose file of '{name}' is a symbolic link")
-    if not stat.S_ISREG(found.st_mode):
+    if not is_file(found):
         raise Conflict(f"project_name: {COMPOSE_FILE} of '{name}' is not a regular file")
     return True
 
@@ -99,6 +110,38 @@ def require_compose_file(projects_fd: int, name: ProjectName) -> None:
         raise unknown from None
 
 
+def project_names(projects_fd: int) -> list[ProjectName]:
+    """The projects that have a compose file, sorted."""
+    found = []
+    for entry in sorted(entries(projects_fd)):
+        with contextlib.suppress(InvalidInput, FileNotFoundError, NotADirectoryError):
+            name = ProjectName(entry)
+            with opened(entry, dir_fd=projects_fd, nofollow=True) as directory_fd:
+                if is_file(lstat(COMPOSE_FILE, directory_fd)):
+                    found.append(name)
+    return found
+
+
+def read_source(projects_fd: int, name: ProjectName, path: str) -> bytes | None:
+    """A file of the project that Compose is going to read; see `ProjectFiles.read`."""
+    way = PurePosixPath(path)
+    if way.is_absolute() or ".." in way.parts or not way.name or has_control_characters(path):
+        raise InvalidInput(_SOURCE_FIELD, f"{path[:80]!r} is no path in the project's directory")
+    refuse_namesakes(projects_fd, name)
+    refuse_links(projects_fd, name)
+    try:
+        with opened(name.value, dir_fd=projects_fd, nofollow=True) as directory_fd:
+            refuse_links_on_the_way(directory_fd, way, _SOURCE_FIELD)
+            with descended(directory_fd, way.parent.parts) as parent_fd:
+                return _read_small_file(parent_fd, way)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        if exc.errno == errno.ENAMETOOLONG:
+            return None
+        raise
+
+
 def make_projects_directory(path: Path) -> None:
     """Create it, whatever the umask, with all above it; one that is there keeps its mode."""
     try:
@@ -108,23 +151,14 @@ def make_projects_directory(path: Path) -> None:
     path.chmod(PUBLIC.directory)
 
 
-def make_directory(parent_fd: int, name: str, mode: int) -> bool:
-    """Create a directory durably; returns whether it was not there before. A failure leaves nothing."""
-    try:
-        os.mkdir(name, mode, dir_fd=parent_fd)
-    except FileExistsError:
-        return False
-    try:
-        os.fsync(parent_fd)
-    except BaseException:
-        os.rmdir(name, dir_fd=parent_fd)
-        raise
-    return True
+def staged_name(key: str, suffix: str = STAGED_SUFFIX) -> str:
+    """What a file, the env or the whole content is called while it is staged."""
+    return f"{STAGED_PREFIX}{key}{suffix}"
 
 
-def staged_name(key: str) -> str:
-    """What a file is called while it is staged."""
-    return f"{STAGED_PREFIX}{key}{STAGED_SUFFIX}"
+def is_staged(entry: str) -> bool:
+    """Whether this is the name of what is staged, or was by an agent that was killed."""
+    return entry.startswith(STAGED_PREFIX) and entry.endswith(_STAGED_SUFFIXES)
 
 
 def write_staged(directory_fd: int, staged: str, content: bytes, mode: int) -> None:
@@ -132,71 +166,70 @@ def write_staged(directory_fd: int, staged: str, content: bytes, mode: int) -> N
 
     A failure leaves what was there.
     """
-    name = staged_name(secrets.token_hex(8))
+    name = new_staged_name()
     # Private from its first byte; what is to be public is opened up, never the other way round.
     fd = os.open(name, _CREATE_FILE, mode=PRIVATE.file, dir_fd=directory_fd)
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+        try:
+            write_all(fd, content)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
         os.rename(name, staged, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
     except BaseException:
         remove_staged(directory_fd, name)
         raise
 
 
+def new_staged_name() -> str:
+    """A name that nothing has, and that is swept should this process die."""
+    return staged_name(secrets.token_hex(8))
+
+
 def remove_staged(directory_fd: int, name: str) -> None:
-    """Remove a staged file, if it is still there."""
+    """Remove a staged file, or directory with all that is in it, if it is still there."""
+    if is_directory(lstat(name, directory_fd)):
+        shutil.rmtree(name, dir_fd=directory_fd)
+        return
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory_fd)
 
 
-def sweep_staged(directory_fd: int, *, but: str) -> None:
-    """Remove what an agent that was killed left staged, but for this one."""
-    for entry in os.listdir(directory_fd):
-        if entry.startswith(STAGED_PREFIX) and entry.endswith(STAGED_SUFFIX) and entry != but:
+def sweep_staged(directory_fd: int, *, but: frozenset[str] = frozenset()) -> None:
+    """Remove what an agent that was killed left staged, but for these."""
+    for entry in entries(directory_fd):
+        if is_staged(entry) and entry not in but:
             remove_staged(directory_fd, entry)
 
 
-def publish_staged(directory_fd: int, name: str) -> None:
-    """Make the staged file the compose file, atomically and durably; a failure leaves the old one."""
-    with _old_one_back_on_failure(directory_fd):
-        os.rename(name, COMPOSE_FILE, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
-        os.fsync(directory_fd)
+def _namesakes(projects_fd: int, name: ProjectName) -> list[str]:
+    return [
+        entry
+        for entry in entries(projects_fd)
+        if entry != name.value and entry.lower() == name.compose_name
+    ]
 
 
-@contextlib.contextmanager
-def _old_one_back_on_failure(directory_fd: int) -> Iterator[None]:
-    old = staged_name(
-        secrets.token_hex(8)
-    )  # Swept as a staged file is, should this process die meanwhile.
-    put_back: Callable[[], None] | None = partial(
-        os.rename, old, COMPOSE_FILE, src_dir_fd=directory_fd, dst_dir_fd=directory_fd
-    )
+def _entries_of(projects_fd: int, entry: str) -> list[str] | None:
+    """What is in a directory; None where that cannot be known."""
     try:
-        os.link(COMPOSE_FILE, old, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
-    except FileNotFoundError:
-        put_back = partial(os.unlink, COMPOSE_FILE, dir_fd=directory_fd)
-    except OSError as exc:
-        if exc.errno not in _NO_LINKS:
-            raise
-        put_back = None
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            if put_back is not None:
-                put_back()
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            remove_staged(directory_fd, old)
-
-
-def _lstat(name: str, dir_fd: int) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
+        with opened(entry, dir_fd=projects_fd, nofollow=True) as directory_fd:
+            return entries(directory_fd)
+    except OSError:
         return None
+
+
+def _read_small_file(parent_fd: int, way: PurePosixPath) -> bytes | None:
+    found = lstat(way.name, parent_fd)
+    if found is None:
+        return None
+    if not is_file(found):
+        raise InvalidInput(_SOURCE_FIELD, f"'{way}' in the project's directory is no regular file")
+    content = read_file(parent_fd, way.name, limit=MAX_COMPOSE_FILE_BYTES + 1)
+    if len(content) > MAX_COMPOSE_FILE_BYTES:
+        raise InvalidInput(
+            _SOURCE_FIELD,
+            f"'{way}' in the project's directory is larger than {MAX_COMPOSE_FILE_BYTES} bytes (1 MiB)",
+        )
+    return content

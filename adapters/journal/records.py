@@ -213,6 +213,7 @@ _COMMAND: Final = _Form(_write_command, _read_command)
 _SIMPLE: Final[Mapping[object, _Form]] = {
     str: _TEXT,
     int: _plain(int),
+    bool: _plain(bool),
     float: _number(),
     Mapping[str, object]: _Form(dict, _plain(dict).read),
 }

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from adapters.wire.fields import Fields
-from adapters.wire.messages import RECEIVED_LOGS, Status, command_from
+from adapters.wire.messages import RECEIVED_LOGS, Status, command_from, deadline_in
 from adapters.wire.strict_json import object_in, text_within
+from domain.commands import CHANGING_COMMANDS
 from domain.errors import InstaDeployError, InvalidInput, RemoteProtocolViolation
 from domain.events import UNKNOWN_JOB, Event, JobCompleted, JobFailed, JobReceived
 from domain.job import JobId
@@ -32,7 +33,11 @@ def decode(frame: bytes | str) -> Message:
     except InvalidInput as exc:
         return MalformedMessage(job_id, exc)
     try:
-        return Request(JobId(job_id), command_from(type_name, fields.document))
+        named = JobId(job_id)  # What is wrong with the id is said first.
+        command = command_from(type_name, fields.document)
+        changes = isinstance(command, CHANGING_COMMANDS)
+        deadline_s = deadline_in(fields.document) if changes else None
+        return Request(named, command, deadline_s)
     except InstaDeployError as exc:
         return RefusedRequest(job_id, exc)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from adapters.wire.messages import json_type
 from domain.errors import InvalidInput
 
 ECHOED_ID_LENGTH: Final = 1024
@@ -35,6 +34,10 @@ class Fields:
     def optional(self, name: str, read: Callable[[str], T]) -> T | None:
         """What `read` makes of the field, or None where it is missing."""
         return read(name) if name in self.document else None
+
+    def given(self, name: str, read: Callable[[str], T]) -> T | None:
+        """What `read` makes of the field, or None where it is missing, or null."""
+        return None if self.document.get(name) is None else read(name)
 
     def text(self, name: str) -> str:
         """A string, as it is."""
@@ -101,8 +104,8 @@ class Fields:
 
     def positive(self, name: str) -> float:
         """A number over 0."""
-        value = self.number(name, least=0, most=MAX_WHOLE)
-        if value == 0:
+        value = self.number(name, least=-MAX_WHOLE, most=MAX_WHOLE)
+        if value <= 0:
             raise self.broken(name, "must be over 0")
         return value
 
@@ -177,3 +180,20 @@ class Fields:
     def _check_number(self, name: str, entries: Sized) -> None:
         if len(entries) > MAX_ENTRIES:
             raise self.broken(name, f"must have at most {MAX_ENTRIES} entries")
+
+
+def json_type(value: object) -> str:
+    """What JSON calls a value's type, with its article."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"

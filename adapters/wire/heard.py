@@ -18,8 +18,14 @@ from adapters.wire.either import (
     positions_from,
 )
 from adapters.wire.fields import SHORTEST_NONCE, Fields
-from adapters.wire.messages import ECHOED_TYPE_LENGTH, CommandType, command_from, payload_of
-from domain.commands import Command
+from adapters.wire.messages import (
+    ECHOED_TYPE_LENGTH,
+    CommandType,
+    command_from,
+    deadline_in,
+    payload_of,
+)
+from domain.commands import CHANGING_COMMANDS, Command
 from domain.errors import (
     InstaDeployError,
     InvalidInput,
@@ -85,6 +91,9 @@ def _command(fields: Fields, seq: int) -> CommandMessage:
         type_name = fields.text("type")
         JobId(job_id)
         command = command_from(type_name, fields.document)
+        if isinstance(command, CHANGING_COMMANDS):
+            in_payload = deadline_in(fields.document)
+            deadline_s = in_payload if deadline_s is None else deadline_s
     except InstaDeployError as exc:
         command = exc
     return CommandMessage(seq, job_id, command, generation, deadline_s, ack)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from adapters.wire.messages import json_type
+from adapters.wire.fields import json_type
 from domain.errors import RemoteProtocolViolation
 
 _TOO_LARGE: Final = "[the response passed 1 MiB; its {what} was dropped]"

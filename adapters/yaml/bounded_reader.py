@@ -2,8 +2,8 @@
 
 A compose file is a stranger's input, and 287 bytes of aliases have driven Compose to gigabytes. So
 the parser's events are counted while they come: nothing is built that was not allowed for, an alias
-costs what it would expand to, and no tag is ever acted on. Only an outline is built, because only
-an outline is asked for.
+costs what it would expand to, and no tag is ever acted on. Where only an outline is asked for, only
+an outline is built.
 """
 
 from __future__ import annotations
@@ -11,31 +11,30 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import yaml
 
+from adapters.yaml.bounds import YamlBounds
+from adapters.yaml.lines import KeyPath, lines_of
 from domain.errors import InvalidInput
 from domain.project import ComposeFile
+
+T = TypeVar("T")
 
 FIELD: Final = "compose_file_base64"
 _MERGE_KEY: Final = "<<"
 _DECODED_AT_ONCE: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class YamlBounds:
-    """Bounds on one document. A node is a mapping, a sequence or a scalar."""
-
-    depth: int = 64
-    nodes: int = 100_000
-    expanded_nodes: int = 200_000
-    kept_levels: int = 2
-    """How far down a document, and what an alias may put in its place, is held in memory."""
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_NULL_TAGS: Final = (None, "tag:yaml.org,2002:null")
+_HARMLESS_TAGS: Final = frozenset({None, "!", "!reset", "!override"}) | {
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp")
+}
 
 
 class BoundedYamlReader:
@@ -47,15 +46,36 @@ class BoundedYamlReader:
 
     async def read(self, file: ComposeFile) -> object:
         """See `ComposeReader`."""
-        parse = partial(parse_bounded, file.content, self._bounds)
+        return await self._run(partial(parse_bounded, file.content, self._bounds))
+
+    async def read_fully(self, file: ComposeFile) -> object:
+        """See `ComposeReader`."""
+        return await self._run(partial(parse_fully, file.content, self._bounds))
+
+    async def lines_of(
+        self, file: ComposeFile, paths: Collection[KeyPath]
+    ) -> Mapping[KeyPath, int]:
+        """See `ComposeReader`."""
+        return await self._run(partial(lines_of, file.content, paths, self._bounds))
+
+    async def _run(self, parse: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, parse)
 
 
 def parse_bounded(content: bytes, bounds: YamlBounds) -> object:
     """The document; raises `InvalidInput`, whose text never quotes the content."""
+    return _parsed(content, _Builder(bounds))
+
+
+def parse_fully(content: bytes, bounds: YamlBounds) -> object:
+    """The document to its last level; raises as `parse_bounded` does, and for tags that hide text."""
+    return _parsed(content, _FullBuilder(replace(bounds, kept_levels=bounds.depth)))
+
+
+def _parsed(content: bytes, builder: _Builder) -> object:
     _check_encoding(content)
     try:
-        return _Builder(bounds).build(yaml.parse(content, Loader=yaml.CSafeLoader))
+        return builder.build(yaml.parse(content, Loader=yaml.CSafeLoader))
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -126,12 +146,15 @@ class _Builder:
                     self._close()
                 case yaml.ScalarEvent():
                     self._count()
-                    self._finish(event.value, event.anchor, 1)
+                    self._finish(self._scalar(event), event.anchor, 1)
                 case yaml.AliasEvent():
                     self._alias(event.anchor)
         if len(self._documents) > 1:
             raise InvalidInput(FIELD, "the compose file holds more than one YAML document")
         return self._documents[0] if self._documents else None
+
+    def _scalar(self, event: yaml.ScalarEvent) -> str | None:
+        return event.value
 
     def _open(self, value: dict[str, object] | list[object], anchor: str | None) -> None:
         self._count()
@@ -190,6 +213,29 @@ class _Builder:
         else:
             parent.value[parent.key or ""] = value
             parent.has_key = False
+
+
+class _FullBuilder(_Builder):
+    """Builds all of it, for somebody who judges what Compose is going to see."""
+
+    def build(self, events: Iterator[yaml.Event]) -> object:
+        return super().build(map(_without_tricks, events))
+
+    def _scalar(self, event: yaml.ScalarEvent) -> str | None:
+        is_null = not event.style and event.value in _NULLS and event.tag in _NULL_TAGS
+        return None if is_null else event.value
+
+
+def _without_tricks(event: yaml.Event) -> yaml.Event:
+    """Compose decodes `!!binary`: what it reads there is not what stands there."""
+    if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) not in _HARMLESS_TAGS:
+        where = f" at line {event.start_mark.line + 1}" if event.start_mark else ""
+        raise InvalidInput(
+            FIELD,
+            f"the compose file uses a YAML tag{where} that this agent does not know; it knows "
+            "!reset, !override and the tags of plain types",
+        )
+    return event
 
 
 def _merged(value: dict[str, object] | list[object]) -> dict[str, object] | list[object]:

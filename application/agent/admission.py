@@ -9,21 +9,40 @@ messages about one job, or generations of one project, are decided one after ano
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from application.agent.dispatch import Dispatcher
 from application.agent.job_book import JobBook
 from application.agent.outbox import Outbox
 from application.ports.clock import Clock
-from domain.commands import CHANGING_COMMANDS, Command, digest_of, project_of, weight_of
-from domain.errors import Conflict, Draining, InstaDeployError, StaleGeneration
+from application.ports.private_parts import PrivateParts
+from domain.commands import (
+    CHANGING_COMMANDS,
+    COMMAND_NAMES,
+    Command,
+    digest_of,
+    is_private,
+    project_of,
+    weight_of,
+    without_private,
+)
+from domain.errors import (
+    Conflict,
+    Draining,
+    Forbidden,
+    InstaDeployError,
+    StaleGeneration,
+    StorageUnavailable,
+)
 from domain.events import JobReceived, details_of, final_event_of, refusal_of, result_of_tombstone
 from domain.job import Job, JobState
 from domain.link_messages import CancelMessage, CommandMessage, SequencedHeard
 from domain.messages import MalformedMessage, Message, RefusedRequest, Request
+from domain.policy import Policy, judge_command
 from domain.records import CancelRequested, JobAccepted, JobRejected, JobRepeated, job_of
 
 MAX_WAITING: Final = 2048
@@ -58,12 +77,21 @@ class Admission:
     """Lets jobs in, each once."""
 
     def __init__(
-        self, *, book: JobBook, dispatcher: Dispatcher, outbox: Outbox, clock: Clock
+        self,
+        *,
+        book: JobBook,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+        clock: Clock,
+        private: PrivateParts,
+        policy: Policy,
     ) -> None:
         self._book = book
         self._dispatcher = dispatcher
         self._outbox = outbox
         self._clock = clock
+        self._private = private
+        self._policy = policy
         self.arriving: set[int] = set()
         """The sequence numbers of messages that were taken in and are not durable yet."""
         self._turns: deque[_Turn] = deque()
@@ -129,6 +157,7 @@ class Admission:
         job_id, command = request.job_id.value, request.command
         try:
             self._check_open()
+            self._check_allowed(command)
             self._dispatcher.room.check(command)
         except InstaDeployError as exc:
             return self._refuse(job_id, exc)
@@ -144,7 +173,13 @@ class Admission:
             if known is not None:
                 _check_same(job_id, digest, known)
                 return self._receive(job_id, self._result_again(job_id, known), link)
-            accepted = JobAccepted(job_id, command, digest, self._clock.since_boot())
+            accepted = JobAccepted(
+                job_id,
+                command,
+                digest,
+                self._clock.since_boot(),
+                deadline_s=request.deadline_s,
+            )
             return self._receive(job_id, await self._accept(accepted), link)
         except InstaDeployError as exc:
             return self._refuse(job_id, exc, link)
@@ -230,18 +265,37 @@ class Admission:
 
     # Both.
 
-    async def _accept(self, accepted: JobAccepted) -> Follow:
-        command = accepted.command
+    async def _accept(self, whole: JobAccepted) -> Follow:
+        command = whole.command
         assert command is not None
-        self._dispatcher.room.check(command)
-        self._dispatcher.room.take(command)
+        self._check_allowed(command)
+        project = project_of(command)
+        accepted = replace(
+            whole,
+            command=without_private(command),
+            is_private=is_private(command),
+            project="" if project is None else project.compose_name,
+        )
+        assert accepted.command is not None
+        self._dispatcher.room.check(accepted.command)
+        self._dispatcher.room.take(accepted.command)
         try:
+            if accepted.is_private:
+                await self._private.keep(accepted.job_id, command)
             await self._book.record(accepted)
         except InstaDeployError:
-            self._dispatcher.room.free(command)
+            self._dispatcher.room.free(accepted.command)
+            if accepted.is_private:
+                with contextlib.suppress(StorageUnavailable):
+                    await self._private.wipe(accepted.job_id)
             raise
         job = job_of(accepted, self._clock.since_boot())
         return lambda: self._dispatcher.open(job)
+
+    def _check_allowed(self, command: Command) -> None:
+        violations = judge_command(COMMAND_NAMES[type(command)], project_of(command), self._policy)
+        if violations:
+            raise Forbidden(violations[0].message)
 
     def _known(self, job_id: str) -> _Known | None:
         job = self._book.ledger.jobs.get(job_id)
@@ -267,8 +321,10 @@ class Admission:
             project = project_of(command)
             if project is not None:
                 line = f"project:{project.compose_name}"
-                # Behind one that waits everybody waits: they are written down as they came.
-                if in_order or any(key in self._last_about for key in (line, *keys)):
+                # Behind one that waits everybody waits: they are written down as they came. Private
+                # parts are written before the command that they are of.
+                is_slow = in_order or is_private(command)
+                if is_slow or any(key in self._last_about for key in (line, *keys)):
                     keys.append(line)
         turn = _Turn(tuple(keys), weight)
         self._turns.append(turn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from application.agent.finding import CachedFinding
 from application.agent.handling import Completed, Deadlines, Outcome
@@ -14,6 +15,10 @@ from application.ports.compose_runtime import ComposeRuntime
 from application.ports.engine import Engine
 from application.ports.host import Host
 from domain.commands import CheckHealth
+from domain.policy import Policy
+
+ENGINE_FRESH_S: Final = 5.0
+COMPOSE_FRESH_S: Final = 60.0
 
 
 class CheckHealthHandler:
@@ -26,10 +31,9 @@ class CheckHealthHandler:
         engine: Engine,
         runtime: ComposeRuntime,
         book: JobBook,
+        policy: Policy,
         clock: Clock,
         deadlines: Deadlines,
-        engine_fresh_s: float = 5.0,
-        compose_fresh_s: float = 60.0,
     ) -> None:
         async def ask_engine() -> Mapping[str, object]:
             info = await engine.info()
@@ -40,6 +44,7 @@ class CheckHealthHandler:
 
         self._host = host
         self._book = book
+        self._policy = policy
         self._clock = clock
         self._started = clock.monotonic()
         self._engine = CachedFinding(
@@ -47,7 +52,7 @@ class CheckHealthHandler:
             works="reachable",
             ask=ask_engine,
             clock=clock,
-            fresh_s=engine_fresh_s,
+            fresh_s=ENGINE_FRESH_S,
             deadline_s=deadlines.health_s,
         )
         self._compose = CachedFinding(
@@ -55,7 +60,7 @@ class CheckHealthHandler:
             works="available",
             ask=ask_compose,
             clock=clock,
-            fresh_s=compose_fresh_s,
+            fresh_s=COMPOSE_FRESH_S,
             deadline_s=deadlines.health_s,
         )
 
@@ -73,6 +78,7 @@ class CheckHealthHandler:
             logs.append(str(compose["detail"]))
         if damage := self._book.damage:
             logs.append(f"The journal was damaged: {damage}")
+        logs += self._policy.warnings()
         return Completed(
             "\n".join(logs),
             {
@@ -83,6 +89,11 @@ class CheckHealthHandler:
                 "host_uptime_s": self._host.uptime_s(),
                 "engine": engine,
                 "compose": compose,
+                "policy": {
+                    "name": self._policy.name,
+                    "digest": self._policy.digest,
+                    "warnings": list(self._policy.warnings()),
+                },
                 "journal": {
                     "intact": not damage,
                     **({"detail": damage} if damage else {}),

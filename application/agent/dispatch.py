@@ -133,7 +133,9 @@ class Dispatcher:
                 continue
             assert known.accepted.command is not None
             self.room.take(known.accepted.command)
-            self.open(job_of(known.accepted, self._clock.since_boot()))
+            job = job_of(known.accepted, self._clock.since_boot())
+            job.is_recovered = True
+            self.open(job)
             if known.is_cancel_requested and not known.attempts:
                 self.cancel(known.job_id)
 
@@ -215,7 +217,7 @@ class Dispatcher:
             outcome = await self._handle(job)
         except Canceled as exc:
             job.move_to(JobState.CANCELED)
-            return Failed(str(exc), logs=exc.logs, data={"reason": exc.code})
+            return Failed(str(exc), logs=exc.logs, data={**exc.data, "reason": exc.code})
         except InstaDeployError as exc:
             refusal = refusal_of(job.job_id.value, exc)
             outcome = Failed(refusal.error, data=refusal.data)
@@ -231,17 +233,20 @@ class Dispatcher:
     async def _handle(self, job: Job) -> Outcome:
         handler = self._handlers[type(job.command)]
         outcome: Outcome
-        if not isinstance(job.command, CHANGING_COMMANDS):
-            outcome = await handler(job.command)
-            return outcome
         job_id = job.job_id.value
-        steps = JobSteps(job_id, job.deadline, self._tools)
+        command = job.command
+        if job.is_private:
+            command = await self._tools.private.restore(job_id)
+        if not isinstance(command, CHANGING_COMMANDS):
+            outcome = await handler(command)
+            return outcome
+        steps = JobSteps(job_id, job.deadline, self._tools, is_recovered=job.is_recovered)
         known = self._book.ledger.jobs.get(job_id)
         if known is not None and known.is_cancel_requested:
             steps.cancel()
         self._steps[job_id] = steps
         try:
-            outcome = await handler(job.command, steps)
+            outcome = await handler(command, steps)
         finally:
             del self._steps[job_id]
         return outcome

@@ -75,6 +75,12 @@ class Deadlines:
 
     check_s: float = 60.0
     deploy_s: float = 1800.0
+    wait_s: float = 300.0
+    """Until a project is healthy, where the deployment does not say."""
+    settle_s: float = 2.0
+    """How long a container without a health check has to run to be taken for well."""
+    engine_s: float = 120.0
+    """Until an engine that is down answers again, where the job has no deadline that is shorter."""
     stop_s: float = 300.0
     status_s: float = 30.0
     health_s: float = 5.0

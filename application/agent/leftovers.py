@@ -1,4 +1,4 @@
-"""What steps leave behind: found again when the agent starts, and cleared away when nobody needs it."""
+"""What jobs leave behind: found again when the agent starts, cleared away when nobody needs it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import logging
 from application.agent.job_book import JobBook
 from application.agent.live_output import LiveOutput, PrintedStep
 from application.ports.compose_executor import ComposeExecutor
+from application.ports.private_parts import PrivateParts
+from application.ports.registry_logins import RegistryLogins
 from domain.errors import InstaDeployError
 
 logger = logging.getLogger(__name__)
@@ -16,11 +18,25 @@ logger = logging.getLogger(__name__)
 class Leftovers:
     """Keeps the output of a step until its job's result is delivered."""
 
-    def __init__(self, *, book: JobBook, executor: ComposeExecutor, live: LiveOutput) -> None:
+    def __init__(
+        self,
+        *,
+        book: JobBook,
+        executor: ComposeExecutor,
+        live: LiveOutput,
+        private: PrivateParts,
+        logins: RegistryLogins,
+    ) -> None:
         self._book = book
         self._executor = executor
         self._live = live
+        self._private = private
+        self._logins = logins
         self._changed = asyncio.Event()
+        self._secretive: set[str] = set()
+        """Jobs that are open and have secrets."""
+        self._wiped: set[str] = set()
+        """Jobs that are over and had some."""
 
     async def recover(self) -> None:
         """Find the output of steps that are over, and clear away all that is nobody's."""
@@ -37,6 +53,9 @@ class Leftovers:
                     self._live.add(job.job_id, printed)
         for token in await self._executor.known_tokens() - needed:
             await self._discard(token)
+        self._secretive = self._secretive_now()
+        await self._private.wipe_all_but(self._secretive)
+        await self._logins.wipe_all_but(self._secretive)
 
     async def run(self) -> None:
         """Clear away what results that are delivered leave; until cancelled."""
@@ -45,6 +64,7 @@ class Leftovers:
             while True:
                 await self._changed.wait()
                 self._changed.clear()
+                await self._wipe()
                 await self._clear_away()
         finally:
             stop_listening()
@@ -56,7 +76,27 @@ class Leftovers:
                 steps = self._live.steps(job_id)
                 self._live.forget(job_id)
                 for printed in steps:
-                    await self._discard(printed.token)
+                    if printed.token:
+                        await self._discard(printed.token)
+
+    async def _wipe(self) -> None:
+        """Forget the secrets of jobs that are over, also of those that were over at once."""
+        now = self._secretive_now()
+        over = {
+            job.job_id
+            for job in self._book.ledger.jobs.values()
+            if job.finished is not None and job.accepted.is_private
+        }
+        for job_id in (self._secretive - now) | (over - self._wiped):
+            try:
+                await self._private.wipe(job_id)
+                await self._logins.wipe(job_id)
+            except InstaDeployError as exc:
+                logger.error("job %s: its secrets cannot be wiped: %s", job_id, exc)
+        self._secretive, self._wiped = now, over
+
+    def _secretive_now(self) -> set[str]:
+        return {job.job_id for job in self._book.ledger.open_jobs() if job.accepted.is_private}
 
     async def _discard(self, token: str) -> None:
         try:

@@ -74,6 +74,7 @@ class OutputPump:
         is_over = (
             job is None
             or job.finished is not None
+            or printed.is_spoken_to_its_end
             or any(
                 attempt.is_over
                 for attempt in job.attempts_at(printed.step)

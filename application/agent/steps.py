@@ -10,17 +10,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from application.agent.handling import Failed, StepTimedOut, compose_failure, run_step
 from application.agent.job_book import JobBook
 from application.agent.live_output import LiveOutput, PrintedStep
+from application.agent.stages import Stages
 from application.ports.clock import Clock
-from application.ports.compose_executor import ComposeAction, ComposeExecutor, RunningStep
+from application.ports.compose_executor import (
+    AS_IT_IS,
+    ComposeAction,
+    ComposeExecutor,
+    ComposeOptions,
+    RunningStep,
+)
 from application.ports.container_names import ContainerNames
 from application.ports.engine import Engine
+from application.ports.private_parts import PrivateParts
 from domain.errors import Canceled, InstaDeployError, RuntimeUnavailable
 from domain.ledger import Attempt
 from domain.output import HEAD_BYTES, TAIL_BYTES, BoundedOutput
@@ -46,6 +54,10 @@ _TERMINATED: Final = frozenset(
 """What Compose exits with when it is interrupted, a shell's words for SIGKILL and SIGTERM, and what
 the docker program makes of a Compose plugin that a signal has ended."""
 
+_TOUCHES_NOTHING: Final = (ComposeAction.PULL, ComposeAction.BUILD)
+_WAITS_FOR_THE_ENGINE: Final = (*_TOUCHES_NOTHING, ComposeAction.UP)
+"""A deployment does, up to its deadline; who stops something wants to know at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepTools:
@@ -57,24 +69,41 @@ class StepTools:
     engine: Engine
     clock: Clock
     live: LiveOutput
+    private: PrivateParts
     new_token: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One step of a job. `consequence` says in words what its failure leaves behind."""
+    """One step of a job. `consequence` says in words what its failure leaves behind.
+
+    `names` are, by id, the proper names of containers that somebody has renamed.
+    """
 
     name: str
     action: ComposeAction
     project: Project
     deadline_s: float
     consequence: str
+    options: ComposeOptions = AS_IT_IS
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def attempts(self) -> int:
+        """How often it may be killed: what does not come to the same a second time is not repeated."""
+        return 1 if self.action is ComposeAction.RESTART else ATTEMPTS
+
+    @property
+    def times(self) -> str:
+        """That in words."""
+        return "" if self.attempts == 1 else f" {self.attempts} times"
 
     @property
     def command(self) -> str:
         """What is run, as people know it."""
-        subcommand = "config" if self.action is ComposeAction.CHECK else self.action.value
-        return f"docker compose {subcommand}"
+        if self.action is ComposeAction.REMOVE:
+            return "docker compose down --volumes"
+        return f"docker compose {self.action.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +117,38 @@ class StepReport:
 class JobSteps:
     """The steps of one job; `deadline` is in seconds since boot, None where it has none."""
 
-    def __init__(self, job_id: str, deadline: float | None, tools: StepTools) -> None:
+    def __init__(
+        self,
+        job_id: str,
+        deadline: float | None,
+        tools: StepTools,
+        *,
+        is_recovered: bool = False,
+    ) -> None:
         self._job_id = job_id
         self._deadline = deadline
         self._tools = tools
         self._cancel = asyncio.Event()
+        # What is spoken is not kept. Whoever has heard some of it must not take what another life
+        # of the agent says for the same: tenths of seconds since boot tell the lives apart.
+        lives = int(tools.clock.since_boot().seconds * 10) if is_recovered else 0
+        self.stages = Stages(job_id, tools.clock, tools.live, first_attempt=lives + 1)
+
+    @property
+    def job_id(self) -> str:
+        """Whose steps they are."""
+        return self._job_id
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether somebody wants the job to end."""
+        return self._cancel.is_set()
+
+    def undoing(self, prefix: str) -> JobSteps:
+        """The steps that take back what the job did: whoever wanted it to end wants these too."""
+        steps = JobSteps(self._job_id, None, self._tools)
+        steps.stages = self.stages.within(prefix)
+        return steps
 
     def cancel(self) -> None:
         """End the step that runs, and begin no other."""
@@ -126,13 +182,50 @@ class JobSteps:
                 task.cancel()
             await asyncio.wait({asked, canceled})
 
+    def time_left_s(self, longest_s: float) -> float:
+        """How long something may take that the job's deadline bounds too."""
+        if self._deadline is None:
+            return longest_s
+        left = self._deadline - self._tools.clock.since_boot().seconds
+        return min(longest_s, max(left, 0.0))
+
+    async def pause(self, seconds: float, consequence: str) -> None:
+        """Let time pass between two looks at something. Raises `Canceled`."""
+        canceled = asyncio.create_task(self._cancel.wait(), name="step-cancel")
+        over = asyncio.create_task(self._tools.clock.sleep(seconds), name="step-pause")
+        try:
+            await asyncio.wait({canceled, over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (canceled, over):
+                task.cancel()
+            await asyncio.wait({canceled, over})
+        if self._cancel.is_set():
+            raise Canceled(f"canceled; {consequence}")
+
+    async def engine_answers(self, longest_s: float) -> None:
+        """Wait for an engine that is down; raises `RuntimeUnavailable` where it is for longer."""
+        give_up_at = self._tools.clock.since_boot().seconds + self.time_left_s(longest_s)
+        await self._engine_answers("waiting for the engine", give_up_at)
+
     async def run(self, plan: StepPlan) -> StepReport:
         """Carry the step out, or give what it gave before.
 
         Raises `Canceled`, and `RuntimeUnavailable` or `StorageUnavailable` where it could not be
         begun. Cancelled, the step goes on by itself, and is found by an agent that starts again.
         """
-        give_up_at = self._tools.clock.since_boot().seconds + self._patience_s(plan)
+        with self.stages.running(plan.name) as stage:
+            report = await self._run(plan)
+            stage.seconds = sum(
+                attempt.exit.seconds
+                for attempt in self._attempts(plan.name)
+                if attempt.exit is not None
+            )
+            if report.failure is not None:
+                stage.fail()
+            return report
+
+    async def _run(self, plan: StepPlan) -> StepReport:
+        give_up_at = self._tools.clock.since_boot().seconds + self.time_left_s(plan.deadline_s)
         if self._cancel.is_set() and not self.has_begun(plan.name):
             raise Canceled(f"canceled before {plan.command} was begun")
         killed = 0
@@ -145,25 +238,35 @@ class JobSteps:
                 if self._cancel.is_set():
                     break
             exit_ = await self._attempt(plan, number, attempt, give_up_at)
-            if not _was_interrupted(exit_):
-                assert exit_ is not None
-                return await self._report(plan, exit_, number, give_up_at)
+            # Then the one that follows was begun in an earlier life of the agent, and may run.
+            is_followed = len(self._attempts(plan.name)) > number
+            if exit_ is not None and not _was_interrupted(exit_) and not is_followed:
+                is_last = self._cancel.is_set() or killed + 1 >= plan.attempts
+                if is_last or not await self._engine_was_lost(plan, exit_):
+                    return await self._report(plan, exit_, number, give_up_at)
             # One that never came to run, because the agent died the moment before, is none.
             killed += self._attempts(plan.name)[number - 1].process is not None
-            if self._cancel.is_set() or killed == ATTEMPTS:
+            if is_followed:
+                continue
+            if self._cancel.is_set() or killed == plan.attempts:
                 break
-            logger.warning("job %s: %s was killed", self._job_id, plan.command)
+            logger.warning("job %s: %s was interrupted", self._job_id, plan.command)
         return await self._report_interrupted(plan)
+
+    async def _engine_was_lost(self, plan: StepPlan, exit_: StepExit) -> bool:
+        """Whether it failed because the engine went down under it: then another attempt may do."""
+        if plan.action not in _WAITS_FOR_THE_ENGINE or exit_.exit_code == 0 or exit_.ended_by:
+            return False
+        try:
+            await self._tools.engine.ping()
+        except RuntimeUnavailable as exc:
+            logger.warning("job %s: %s failed: %s", self._job_id, plan.command, exc)
+            return True
+        return False
 
     def _attempts(self, name: str) -> list[Attempt]:
         job = self._tools.book.ledger.jobs.get(self._job_id)
         return [] if job is None else job.attempts_at(name)
-
-    def _patience_s(self, plan: StepPlan) -> float:
-        if self._deadline is None:
-            return plan.deadline_s
-        left = self._deadline - self._tools.clock.since_boot().seconds
-        return min(plan.deadline_s, max(left, 0.0))
 
     async def _attempt(
         self, plan: StepPlan, number: int, attempt: Attempt | None, give_up_at: float
@@ -199,6 +302,7 @@ class JobSteps:
                 plan.action,
                 plan.project,
                 deadline_s=max(give_up_at - moment.seconds, 0.001),
+                options=plan.options,
             )
         except InstaDeployError:
             await tools.book.record(StepExited(self._job_id, plan.name, number, None), must=True)
@@ -228,7 +332,7 @@ class JobSteps:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _engine_answers(self, plan: StepPlan, give_up_at: float) -> None:
+    async def _engine_answers(self, consequence: str, give_up_at: float) -> None:
         """Wait for the engine, which comes up later than the agent after a reboot."""
         tools = self._tools
         while True:
@@ -236,7 +340,7 @@ class JobSteps:
                 await tools.engine.ping()
             except RuntimeUnavailable:
                 if self._cancel.is_set():
-                    raise Canceled(f"canceled; {plan.consequence}") from None
+                    raise Canceled(f"canceled; {consequence}") from None
                 if tools.clock.since_boot().seconds >= give_up_at:
                     raise
             else:
@@ -245,21 +349,25 @@ class JobSteps:
 
     async def _before_another(self, plan: StepPlan, give_up_at: float, *, has_run: bool) -> None:
         """Wait until another attempt makes sense: what a killed Compose asked for is still done."""
-        await self._engine_answers(plan, give_up_at)
-        if has_run and plan.action is not ComposeAction.CHECK:
+        await self._engine_answers(plan.consequence, give_up_at)
+        if has_run and plan.action not in _TOUCHES_NOTHING:
             await self._tools.names.settle(plan.project.name)
 
     async def _put_names_right(self, plan: StepPlan) -> None:
-        for repair in await self._tools.names.put_right(plan.project.name):
+        names, project = self._tools.names, plan.project.name
+        repairs = list(await names.put_right(project))
+        if plan.names:
+            repairs += await names.rename(project, plan.names)
+        for repair in repairs:
             logger.warning("job %s: %s", self._job_id, repair)
 
     async def _report(
         self, plan: StepPlan, exit_: StepExit, number: int, give_up_at: float
     ) -> StepReport:
         if plan.action is ComposeAction.UP and number > 1:
-            await self._engine_answers(plan, give_up_at)
+            await self._engine_answers(plan.consequence, give_up_at)
             await self._put_names_right(plan)
-        output = await self._printed(plan.name)
+        output = await self.printed(plan.name)
         if exit_.exit_code != 0 and exit_.ended_by == "cancel":
             raise Canceled(f"canceled during {plan.command}; {plan.consequence}", output)
         if exit_.exit_code != 0 and exit_.ended_by == "deadline":
@@ -276,20 +384,20 @@ class JobSteps:
         )
 
     async def _report_interrupted(self, plan: StepPlan) -> StepReport:
-        output = await self._printed(plan.name)
+        output = await self.printed(plan.name)
         if self._cancel.is_set():
             raise Canceled(f"canceled during {plan.command}; {plan.consequence}", output)
         return StepReport(
             output,
             Failed(
-                f"{plan.command} was killed {ATTEMPTS} times; {plan.consequence}",
+                f"{plan.command} was killed{plan.times}; {plan.consequence}",
                 logs=output,
                 data={"reason": "interrupted"},
             ),
         )
 
-    async def _printed(self, name: str) -> str:
-        """The output of the last attempt, its middle left out where it is long."""
+    async def printed(self, name: str) -> str:
+        """The output of the last attempt at a step, its middle left out where it is long."""
         attempt = self._attempts(name)[-1]
         running = await self._tools.executor.find(attempt.token)
         printed = BoundedOutput()

@@ -7,6 +7,7 @@ from application.agent.steps import VERSION, JobSteps, StepPlan
 from application.ports.compose_executor import ComposeAction
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.project_files import ProjectFiles
+from application.ports.revision_store import RevisionStore
 from domain.commands import StopCompose
 
 REMOVE = "remove"
@@ -16,9 +17,15 @@ class StopComposeHandler:
     """Stops what this agent deployed; a project it does not know is refused."""
 
     def __init__(
-        self, *, files: ProjectFiles, runtime: ComposeRuntime, deadlines: Deadlines
+        self,
+        *,
+        files: ProjectFiles,
+        store: RevisionStore,
+        runtime: ComposeRuntime,
+        deadlines: Deadlines,
     ) -> None:
         self._files = files
+        self._store = store
         self._runtime = runtime
         self._deadlines = deadlines
 
@@ -36,6 +43,12 @@ class StopComposeHandler:
                 consequence="some of its containers may still run",
             )
         )
-        return report.failure or Completed(
-            f"Project '{project.name}' stopped successfully.\n\nOutput:\n{report.output}"
+        if report.failure is not None:
+            return report.failure
+        history = await self._store.history(command.project)
+        if history.current is not None:
+            await self._store.want(command.project, None)
+        return Completed(
+            f"Project '{project.name}' stopped successfully.\n\nOutput:\n{report.output}",
+            {"steps": steps.stages.report()},
         )

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain.project import Project
 from domain.records import ProcessIdentity, StepExit
 
 
 class ComposeAction(StrEnum):
-    """What Compose can be made to do with a project."""
+    """What Compose can be made to do with a project. All of it again is harmless, but for RESTART."""
 
-    CHECK = "check"
-    """Judge the compose file; changes nothing and needs no engine."""
+    PULL = "pull"
+    """Fetch images, those of `services` only where any is named; touches nothing that runs."""
+    BUILD = "build"
+    """Build the images that have a build section; touches nothing that runs."""
     UP = "up"
-    """Make the engine run what the compose file says. Again is harmless."""
+    """Make the engine run what the compose file says, of images that it has."""
+    RESTART = "restart"
+    """Stop and start containers, of `services` only where any is named."""
     DOWN = "down"
-    """Remove the project's containers and networks, not its volumes. Again is harmless."""
+    """Remove the project's containers and networks, not its volumes."""
+    REMOVE = "remove"
+    """Remove them, and the project's volumes too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeOptions:
+    """How an action is carried out. `docker_config` is a directory with credentials for registries."""
+
+    profiles: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    remove_orphans: bool = False
+    docker_config: str = ""
+
+
+AS_IT_IS: Final = ComposeOptions()
 
 
 class RunningStep(Protocol):
@@ -68,7 +88,13 @@ class ComposeExecutor(Protocol):
         ...
 
     async def start(
-        self, token: str, action: ComposeAction, project: Project, *, deadline_s: float
+        self,
+        token: str,
+        action: ComposeAction,
+        project: Project,
+        *,
+        deadline_s: float,
+        options: ComposeOptions = AS_IT_IS,
     ) -> RunningStep:
         """Start a step; after `deadline_s` it ends itself, with `ended_by` `deadline`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from domain.project import ComposeFile
@@ -18,4 +19,19 @@ class ComposeReader(Protocol):
         where the content is not UTF-8, not YAML, more than one document, or larger, deeper or more
         aliased than the bounds allow.
         """
+        ...
+
+    async def read_fully(self, file: ComposeFile) -> object:
+        """The document to its last level: mappings (str keys), sequences, strings, and None.
+
+        Everything else is as with `read`. None is what YAML calls null; other scalars are not
+        interpreted. Raises `InvalidInput` also where a tag makes Compose read something else than
+        what stands there, as `!!binary` does.
+        """
+        ...
+
+    async def lines_of(
+        self, file: ComposeFile, paths: Collection[tuple[str, ...]]
+    ) -> Mapping[tuple[str, ...], int]:
+        """On which lines, from 1, these keys stand; those that do not stand there are left out."""
         ...

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from domain.output import BoundedOutput
 from domain.project import Project
 from domain.services import ServiceContainer
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedProject:
+    """What `docker compose config --format json` says, read; it may hold secrets.
+
+    `hashes` are Compose's own of each service's configuration, as containers carry them.
+    """
+
+    document: Mapping[str, object] = field(repr=False)
+    hashes: Mapping[str, str]
 
 
 class ComposeRuntime(Protocol):
@@ -22,8 +34,19 @@ class ComposeRuntime(Protocol):
     An exit code of 0 is success; a negative one is the number of the signal that ended the run.
     """
 
-    async def check(self, project: Project, output: BoundedOutput) -> int:
-        """Let Compose judge the project's compose file; changes nothing and needs no engine."""
+    async def resolve(
+        self, project: Project, profiles: Sequence[str], output: BoundedOutput
+    ) -> tuple[int, ResolvedProject | None]:
+        """Let Compose judge the project's compose file, and say what it amounts to.
+
+        Variables are in it with their values, defaults and extended services in their places, and
+        the services of these profiles only. `output` gets complaints and never the content; None is
+        what comes with an exit code that is not 0. Changes nothing and needs no engine.
+        """
+        ...
+
+    async def log_in(self, registry: str, docker_config: str, output: BoundedOutput) -> int:
+        """Let a registry judge the credentials that the directory `docker_config` has for it."""
         ...
 
     async def up(self, project: Project, output: BoundedOutput) -> int:

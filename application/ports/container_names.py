@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from domain.project import ProjectName
@@ -31,5 +31,13 @@ class ContainerNames(Protocol):
         Returns a sentence for each, none where all was right. Touches only containers that carry the
         project's Compose labels. Again is harmless. Raises `RuntimeUnavailable` where the engine does
         not answer or refuses.
+        """
+        ...
+
+    async def rename(self, name: ProjectName, proper: Mapping[str, str]) -> Sequence[str]:
+        """Give containers of the project, by id, these names: somebody has given them others.
+
+        Returns a sentence for each that has its name now. One that is gone, that is not the
+        project's, or whose name is taken stays as it is. Again is harmless. Raises as `put_right`.
         """
         ...

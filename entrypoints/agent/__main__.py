@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         container = AgentContainer(settings=settings)
         container.transport()
+        policy = container.policy()
     except SettingsError as exc:
         for problem in exc.problems:
             print(f"instadeploy-agent: {problem}", file=sys.stderr)
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("%s", exc)
         return EXIT_CANNOT_START
     logger.info("instadeploy-agent %s starts. %s", VERSION, _summary(settings))
+    for warning in policy.warnings():
+        logger.warning("%s", warning)
     try:
         asyncio.run(_serve(container))
     except* (StorageUnavailable, JournalFailed) as group:

@@ -11,21 +11,31 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dependency_injector import containers, providers
 
 from adapters.clock.system import SystemClock
 from adapters.compose.process import ProcessRunner
 from adapters.compose.sh_runtime import ShComposeRuntime
+from adapters.compose.state import ComposeEngineState
 from adapters.compose.supervised import SupervisedComposeExecutor
 from adapters.engine.client import SocketEngine
 from adapters.engine.containers import SocketContainerNames
+from adapters.engine.fallback import FallbackEngineState
+from adapters.engine.state import SocketEngineState
+from adapters.filesystem.private_parts import LocalPrivateParts
 from adapters.filesystem.project_files import LocalProjectFiles
+from adapters.filesystem.registry_logins import LocalRegistryLogins
+from adapters.filesystem.revision_store import LocalRevisionStore
 from adapters.host.local import LocalHost
 from adapters.host.network import NetlinkChanges
+from adapters.host.paths import LocalHostPaths
 from adapters.host.systemd import SystemdServiceManager
 from adapters.journal.durable_journal import DurableJobJournal
+from adapters.policy_file import DEFAULT_POLICY_FILE, load_policy
 from adapters.yaml.bounded_reader import BoundedYamlReader
 from application.agent.admission import Admission
 from application.agent.agent import Agent
@@ -34,12 +44,23 @@ from application.agent.connection import Connection
 from application.agent.deploy_compose import DeployComposeHandler
 from application.agent.dispatch import Dispatcher
 from application.agent.get_status import GetStatusHandler
+from application.agent.going_back import GoingBack
 from application.agent.handling import Deadlines
+from application.agent.images import ProjectImages
 from application.agent.job_book import JobBook
 from application.agent.leftovers import Leftovers
+from application.agent.list_projects import ListProjectsHandler
+from application.agent.list_revisions import ListRevisionsHandler
 from application.agent.live_output import LiveOutput
 from application.agent.outbox import Outbox
 from application.agent.plain_link import PlainServing
+from application.agent.plan_compose import PlanComposeHandler
+from application.agent.project_judge import ProjectJudge
+from application.agent.remove_compose import RemoveComposeHandler
+from application.agent.restart_compose import RestartComposeHandler
+from application.agent.revisions import RevisionFiles
+from application.agent.rollback_compose import RollbackComposeHandler
+from application.agent.rollout import Rollout
 from application.agent.room import DispatchLimits
 from application.agent.sequenced_link import SequencedServing
 from application.agent.steps import StepTools
@@ -51,15 +72,33 @@ from application.ports.compose_reader import ComposeReader
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.container_names import ContainerNames
 from application.ports.engine import Engine
+from application.ports.engine_state import EngineState
 from application.ports.host import Host, HostFacts
+from application.ports.host_paths import HostPaths
 from application.ports.job_journal import JobJournal
 from application.ports.network_changes import NetworkChanges
+from application.ports.private_parts import PrivateParts
 from application.ports.project_files import ProjectFiles
+from application.ports.registry_logins import RegistryLogins
+from application.ports.revision_store import RevisionStore
 from application.ports.service_manager import ServiceManager
 from application.ports.transport import Transport
 from domain.backoff import no_jitter, reconnect_delays
-from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
-from entrypoints.agent.settings import AgentSettings
+from domain.commands import (
+    CheckHealth,
+    DeployCompose,
+    GetStatus,
+    ListProjects,
+    ListRevisions,
+    PlanCompose,
+    RemoveCompose,
+    RestartCompose,
+    RollbackCompose,
+    StopCompose,
+)
+from domain.errors import InvalidInput
+from domain.policy import HostPlaces, Policy
+from entrypoints.agent.settings import AgentSettings, SettingsError
 from entrypoints.agent.transports import make_transport
 from entrypoints.job_runner.location import runner_command
 from entrypoints.version import VERSION
@@ -101,6 +140,9 @@ def _deadlines(settings: AgentSettings) -> Deadlines:
     return Deadlines(
         check_s=settings.check_timeout,
         deploy_s=settings.deploy_timeout,
+        wait_s=settings.wait_timeout,
+        settle_s=settings.settle_time,
+        engine_s=settings.engine_timeout,
         stop_s=settings.stop_timeout,
         status_s=settings.status_timeout,
         health_s=settings.health_timeout,
@@ -130,6 +172,47 @@ def _compose_executor(settings: AgentSettings, executor: Executor) -> Supervised
         executor=executor,
         runner=runner_command(),
     )
+
+
+def _revision_store(settings: AgentSettings, executor: Executor) -> LocalRevisionStore:
+    return LocalRevisionStore(settings.state_dir, executor, kept=settings.kept_revisions)
+
+
+def _private_parts(settings: AgentSettings, executor: Executor) -> LocalPrivateParts:
+    return LocalPrivateParts(settings.state_dir, executor)
+
+
+def _registry_logins(settings: AgentSettings, executor: Executor) -> LocalRegistryLogins:
+    home = compose_environment(settings, os.environ)["HOME"]
+    host_config = settings.docker_config or Path(home, ".docker")
+    return LocalRegistryLogins(settings.state_dir, executor, host_config=host_config)
+
+
+def _engine_state(settings: AgentSettings, runner: ProcessRunner) -> FallbackEngineState:
+    return FallbackEngineState(SocketEngineState(settings.docker_host), ComposeEngineState(runner))
+
+
+def _policy(settings: AgentSettings) -> Policy:
+    try:
+        return load_policy(settings.policy_file)
+    except InvalidInput as exc:
+        raise SettingsError([str(exc)]) from None
+
+
+def _host_places(settings: AgentSettings) -> HostPlaces:
+    """What no compose file may reach by a side door."""
+    own = [settings.state_dir, settings.lock_dir]
+    own.append((settings.policy_file or DEFAULT_POLICY_FILE).parent)
+    address = urlsplit(settings.docker_host)
+    sockets = [Path(address.path)] if address.scheme == "unix" else []
+    return HostPlaces(
+        agent_directories=_spelled_and_real(own), engine_sockets=_spelled_and_real(sockets)
+    )
+
+
+def _spelled_and_real(paths: list[Path]) -> tuple[str, ...]:
+    """Under both names: a compose file may use either."""
+    return tuple(dict.fromkeys(str(one) for path in paths for one in (path, path.resolve())))
 
 
 def _container_names(settings: AgentSettings) -> SocketContainerNames:
@@ -192,6 +275,22 @@ class AgentContainer(containers.DeclarativeContainer):
     journal: providers.Provider[JobJournal] = providers.Singleton(_journal, settings, executor)
     network: providers.Provider[NetworkChanges] = providers.Singleton(NetlinkChanges)
 
+    revision_store: providers.Provider[RevisionStore] = providers.Singleton(
+        _revision_store, settings, executor
+    )
+    private_parts: providers.Provider[PrivateParts] = providers.Singleton(
+        _private_parts, settings, executor
+    )
+    registry_logins: providers.Provider[RegistryLogins] = providers.Singleton(
+        _registry_logins, settings, executor
+    )
+    engine_state: providers.Provider[EngineState] = providers.Singleton(
+        _engine_state, settings, process_runner
+    )
+    host_paths: providers.Provider[HostPaths] = providers.Singleton(LocalHostPaths, executor)
+    policy: providers.Provider[Policy] = providers.Singleton(_policy, settings)
+    host_places: providers.Provider[HostPlaces] = providers.Singleton(_host_places, settings)
+
     book: providers.Provider[JobBook] = providers.Singleton(
         JobBook, journal=journal, clock=clock, new_epoch=providers.Object(random_text)
     )
@@ -204,21 +303,98 @@ class AgentContainer(containers.DeclarativeContainer):
         engine=engine,
         clock=clock,
         live=live,
+        private=private_parts,
         new_token=providers.Object(random_text),
     )
     deadlines: providers.Provider[Deadlines] = providers.Singleton(_deadlines, settings)
+    judge: providers.Provider[ProjectJudge] = providers.Singleton(
+        ProjectJudge,
+        files=project_files,
+        reader=compose_reader,
+        runtime=compose_runtime,
+        paths=host_paths,
+        policy=policy,
+        places=host_places,
+        clock=clock,
+        deadlines=deadlines,
+    )
+    images: providers.Provider[ProjectImages] = providers.Singleton(
+        ProjectImages, state=engine_state, deadlines=deadlines
+    )
+    rollout: providers.Provider[Rollout] = providers.Singleton(
+        Rollout, state=engine_state, clock=clock, deadlines=deadlines
+    )
+    revisions: providers.Provider[RevisionFiles] = providers.Singleton(
+        RevisionFiles, store=revision_store, files=project_files, state=engine_state, clock=clock
+    )
+    going_back: providers.Provider[GoingBack] = providers.Singleton(
+        GoingBack,
+        judge=judge,
+        revisions=revisions,
+        store=revision_store,
+        files=project_files,
+        images=images,
+        rollout=rollout,
+        deadlines=deadlines,
+    )
     handlers: providers.Provider[dict[Any, Any]] = providers.Dict(
         {
             DeployCompose: providers.Singleton(
                 DeployComposeHandler,
+                judge=judge,
+                images=images,
+                rollout=rollout,
+                going_back=going_back,
+                revisions=revisions,
+                store=revision_store,
                 files=project_files,
-                reader=compose_reader,
+                logins=registry_logins,
+                runtime=compose_runtime,
+                engine=engine,
+                clock=clock,
+                deadlines=deadlines,
+            ),
+            PlanCompose: providers.Singleton(
+                PlanComposeHandler,
+                judge=judge,
+                images=images,
+                rollout=rollout,
+                revisions=revisions,
+                state=engine_state,
+                files=project_files,
+                runtime=compose_runtime,
+                clock=clock,
+            ),
+            RollbackCompose: providers.Singleton(
+                RollbackComposeHandler,
+                going_back=going_back,
+                revisions=revisions,
+                store=revision_store,
+                rollout=rollout,
                 runtime=compose_runtime,
                 engine=engine,
                 deadlines=deadlines,
             ),
+            RestartCompose: providers.Singleton(
+                RestartComposeHandler,
+                judge=judge,
+                revisions=revisions,
+                rollout=rollout,
+                files=project_files,
+                runtime=compose_runtime,
+                deadlines=deadlines,
+            ),
             StopCompose: providers.Singleton(
                 StopComposeHandler,
+                files=project_files,
+                store=revision_store,
+                runtime=compose_runtime,
+                deadlines=deadlines,
+            ),
+            RemoveCompose: providers.Singleton(
+                RemoveComposeHandler,
+                revisions=revisions,
+                store=revision_store,
                 files=project_files,
                 runtime=compose_runtime,
                 deadlines=deadlines,
@@ -226,16 +402,29 @@ class AgentContainer(containers.DeclarativeContainer):
             GetStatus: providers.Singleton(
                 GetStatusHandler,
                 files=project_files,
-                runtime=compose_runtime,
+                store=revision_store,
+                state=engine_state,
+                book=book,
                 clock=clock,
                 deadlines=deadlines,
             ),
+            ListProjects: providers.Singleton(
+                ListProjectsHandler,
+                files=project_files,
+                store=revision_store,
+                state=engine_state,
+                book=book,
+                clock=clock,
+                deadlines=deadlines,
+            ),
+            ListRevisions: providers.Singleton(ListRevisionsHandler, revisions=revisions),
             CheckHealth: providers.Singleton(
                 CheckHealthHandler,
                 host=host,
                 engine=engine,
                 runtime=compose_runtime,
                 book=book,
+                policy=policy,
                 clock=clock,
                 deadlines=deadlines,
             ),
@@ -254,7 +443,13 @@ class AgentContainer(containers.DeclarativeContainer):
         limits=limits,
     )
     admission: providers.Provider[Admission] = providers.Singleton(
-        Admission, book=book, dispatcher=dispatcher, outbox=outbox, clock=clock
+        Admission,
+        book=book,
+        dispatcher=dispatcher,
+        outbox=outbox,
+        clock=clock,
+        private=private_parts,
+        policy=policy,
     )
     plain: providers.Provider[PlainServing] = providers.Singleton(
         PlainServing, book=book, admission=admission, outbox=outbox, clock=clock
@@ -287,7 +482,12 @@ class AgentContainer(containers.DeclarativeContainer):
         SystemdServiceManager, os.environ
     )
     leftovers: providers.Provider[Leftovers] = providers.Singleton(
-        Leftovers, book=book, executor=compose_executor, live=live
+        Leftovers,
+        book=book,
+        executor=compose_executor,
+        live=live,
+        private=private_parts,
+        logins=registry_logins,
     )
     agent: providers.Provider[Agent] = providers.Singleton(
         Agent,

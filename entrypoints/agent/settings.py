@@ -116,6 +116,13 @@ class AgentSettings(BaseSettings):
     status_timeout: Seconds = 30.0
     health_timeout: Seconds = 5.0
 
+    wait_timeout: Seconds = 300.0
+    settle_time: Seconds = 2.0
+    engine_timeout: Seconds = 120.0
+
+    policy_file: AbsolutePath | None = None
+    kept_revisions: Annotated[int, Field(ge=1, le=1000)] = 20
+
     max_queued: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8
 

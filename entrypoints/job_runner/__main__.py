@@ -31,10 +31,12 @@ def main() -> None:
     step = Step(run, float(deadline_s), float(grace_s))
     if not step.claim():
         return  # Revoked: whoever did that counts on nothing being started.
-    exit_code = step.carry_out(command, output) if step.may_begin(lock_fd) else -_signal.SIGTERM
+    may_begin, begun = step.may_begin(lock_fd), time.monotonic()
+    exit_code = step.carry_out(command, output) if may_begin else -_signal.SIGTERM
     from hashlib import sha256  # noqa: PLC0415
 
     ending = {"exit_code": exit_code, "ended_by": step.ended_by, **output.finish()}
+    ending["seconds"] = round(time.monotonic() - begun, 3)
     record = os.open("exit.new", os.O_WRONLY | os.O_NOFOLLOW, dir_fd=run)
     text = str(ending).replace("'", '"').encode()  # JSON: no value holds a quote.
     digest = f"{sha256(text).hexdigest()}\n".encode()
@@ -185,7 +187,7 @@ class Output:
             del self._tail[: -self._tail_bytes]
         return chunk
 
-    def finish(self) -> dict[str, int | str]:
+    def finish(self) -> dict[str, float | str]:
         """Make durable what there is room for, and say what that is."""
         self.take(b"")
         tail = bytes(self._tail[-self._tail_bytes :])

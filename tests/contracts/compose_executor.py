@@ -11,17 +11,19 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from application.ports.compose_executor import ComposeExecutor
+from application.ports.compose_executor import ComposeExecutor, ComposeOptions
 from application.ports.compose_runtime import ComposeRuntime
 from domain.project import Project
 from tests.builders import REJECTED_CONTENT, compose_content
 from tests.contracts.compose_runtime import WAITING_CONTENT, containers_of
 from tests.contracts.executor_surroundings import (
-    CHECK,
+    BUILD,
     DOWN,
     FIRST_BYTES,
     LAST_BYTES,
     LONG_S,
+    REMOVE,
+    RESTART,
     UP,
     ExecutorSurroundings,
     everything,
@@ -30,26 +32,33 @@ from tests.contracts.executor_surroundings import (
     waiting_step,
 )
 
+PROFILED_CONTENT = (
+    compose_content("web")
+    + compose_content("shell").removeprefix(b"services:\n")
+    + b"    profiles: [debug]\n"
+)
+
 
 class ComposeExecutorContract(ExecutorSurroundings):
     """Steps of one agent."""
 
-    async def test_a_good_file_passes_the_check_and_nothing_is_started(
+    async def test_building_where_nothing_is_to_be_built_starts_nothing(
         self,
         executor: ComposeExecutor,
         runtime: ComposeRuntime,
         project: Callable[[bytes], Project],
     ) -> None:
         web = project(compose_content())
-        ended = await over(await executor.start(token(), CHECK, web, deadline_s=LONG_S))
-        assert (ended.exit_code, ended.ended_by, ended.output_bytes) == (0, "", 0)
+        ended = await over(await executor.start(token(), BUILD, web, deadline_s=LONG_S))
+        assert (ended.exit_code, ended.ended_by) == (0, "")
+        assert ended.seconds >= 0
         assert await containers_of(runtime, web) == []
 
     async def test_a_file_that_compose_rejects_has_an_exit_code_and_says_why(
         self, executor: ComposeExecutor, project: Callable[[bytes], Project]
     ) -> None:
         bad = project(REJECTED_CONTENT)
-        step = await executor.start(token(), CHECK, bad, deadline_s=LONG_S)
+        step = await executor.start(token(), BUILD, bad, deadline_s=LONG_S)
         assert (await over(step)).exit_code > 0
         assert b"neither an image nor a build context" in await everything(step)
 
@@ -68,6 +77,65 @@ class ComposeExecutorContract(ExecutorSurroundings):
         down = await executor.start(token(), DOWN, web, deadline_s=LONG_S)
         assert (await over(down)).exit_code == 0
         assert await containers_of(runtime, web) == []
+
+    async def test_what_was_taken_off_with_its_volumes_has_no_containers(
+        self,
+        executor: ComposeExecutor,
+        runtime: ComposeRuntime,
+        project: Callable[[bytes], Project],
+    ) -> None:
+        web = project(compose_content())
+        await over(await executor.start(token(), UP, web, deadline_s=LONG_S))
+        for _ in range(2):
+            gone = await executor.start(token(), REMOVE, web, deadline_s=LONG_S)
+            assert (await over(gone)).exit_code == 0
+        assert await containers_of(runtime, web) == []
+
+    async def test_what_is_restarted_runs(
+        self,
+        executor: ComposeExecutor,
+        runtime: ComposeRuntime,
+        project: Callable[[bytes], Project],
+    ) -> None:
+        web = project(compose_content())
+        await over(await executor.start(token(), UP, web, deadline_s=LONG_S))
+        before = await containers_of(runtime, web)
+        again = await executor.start(token(), RESTART, web, deadline_s=LONG_S)
+        assert (await over(again)).exit_code == 0
+        assert b"Started" in await everything(again)
+        assert await containers_of(runtime, web) == before
+
+    async def test_only_services_of_the_profiles_that_are_named_are_brought_up(
+        self,
+        executor: ComposeExecutor,
+        runtime: ComposeRuntime,
+        project: Callable[[bytes], Project],
+    ) -> None:
+        both = project(PROFILED_CONTENT)
+        await over(await executor.start(token(), UP, both, deadline_s=LONG_S))
+        assert [c.service for c in await containers_of(runtime, both)] == ["web"]
+        options = ComposeOptions(profiles=("debug",))
+        await over(await executor.start(token(), UP, both, deadline_s=LONG_S, options=options))
+        assert [c.service for c in await containers_of(runtime, both)] == ["shell", "web"]
+        down = await executor.start(token(), DOWN, both, deadline_s=LONG_S)
+        assert (await over(down)).exit_code == 0
+        assert await containers_of(runtime, both) == []
+
+    async def test_orphans_stay_unless_they_are_to_go(
+        self,
+        executor: ComposeExecutor,
+        runtime: ComposeRuntime,
+        project: Callable[[bytes], Project],
+    ) -> None:
+        await over(
+            await executor.start(token(), UP, project(compose_content("old")), deadline_s=LONG_S)
+        )
+        new = project(compose_content("new"))
+        await over(await executor.start(token(), UP, new, deadline_s=LONG_S))
+        assert len(await containers_of(runtime, new)) == 2
+        options = ComposeOptions(remove_orphans=True)
+        await over(await executor.start(token(), UP, new, deadline_s=LONG_S, options=options))
+        assert [c.service for c in await containers_of(runtime, new)] == ["new"]
 
     async def test_what_was_printed_is_read_in_pieces_and_is_what_the_exit_says(
         self, executor: ComposeExecutor, project: Callable[[bytes], Project]
@@ -115,7 +183,7 @@ class ComposeExecutorContract(ExecutorSurroundings):
         self, executor: ComposeExecutor, project: Callable[[bytes], Project]
     ) -> None:
         web = project(compose_content())
-        step = await executor.start(token(), CHECK, web, deadline_s=LONG_S)
+        step = await executor.start(token(), BUILD, web, deadline_s=LONG_S)
         first, second = await asyncio.gather(step.wait(), step.wait())
         assert first is not None
         assert first == second == await step.wait()
@@ -157,7 +225,7 @@ class ComposeExecutorContract(ExecutorSurroundings):
         self, executor: ComposeExecutor, project: Callable[[bytes], Project]
     ) -> None:
         web = project(compose_content())
-        step = await executor.start(token(), CHECK, web, deadline_s=LONG_S)
+        step = await executor.start(token(), BUILD, web, deadline_s=LONG_S)
         ended = await over(step)
         await step.end("cancel")
         assert await step.wait() == ended
@@ -187,7 +255,7 @@ class ComposeExecutorContract(ExecutorSurroundings):
         up = await waiting_step(executor, token(), waiting)
         down = await another_life().start(token(), DOWN, waiting, deadline_s=LONG_S)
         other = await executor.start(
-            token(), CHECK, other_project(compose_content()), deadline_s=LONG_S
+            token(), BUILD, other_project(compose_content()), deadline_s=LONG_S
         )
         assert (await over(other)).exit_code == 0
         assert [c.service for c in await containers_of(runtime, waiting) if c.state == "running"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from application.ports.compose_runtime import ComposeRuntime
+from domain.compose_model import ComposeModel
 from domain.output import BoundedOutput
 from domain.project import Project
 from domain.services import ServiceContainer
@@ -43,19 +44,58 @@ class ComposeRuntimeContract:
     def project(self) -> Callable[[bytes], Project]:
         raise NotImplementedError
 
-    async def test_a_good_file_passes_the_check_and_starts_nothing(
+    async def test_a_good_file_is_resolved_and_nothing_is_started(
         self, runtime: ComposeRuntime, project: Callable[[bytes], Project]
     ) -> None:
         good = project(compose_content())
-        assert await runtime.check(good, BoundedOutput()) == 0
+        output = BoundedOutput()
+        exit_code, resolved = await runtime.resolve(good, (), output)
+        assert exit_code == 0
+        assert resolved is not None
+        (web,) = ComposeModel.from_document(resolved.document).services
+        assert (web.name, web.image) == ("web", IMAGE)
+        assert set(resolved.hashes) == {"web"}
+        assert output.text() == ""
+        assert IMAGE not in repr(resolved)
         assert await containers_of(runtime, good) == []
 
     async def test_a_file_that_compose_rejects_has_an_exit_code_and_says_why(
         self, runtime: ComposeRuntime, project: Callable[[bytes], Project]
     ) -> None:
         output = BoundedOutput()
-        assert await runtime.check(project(REJECTED_CONTENT), output) > 0
+        exit_code, resolved = await runtime.resolve(project(REJECTED_CONTENT), (), output)
+        assert exit_code > 0
+        assert resolved is None
         assert "neither an image nor a build context" in output.text()
+
+    async def test_services_of_other_profiles_are_left_out(
+        self, runtime: ComposeRuntime, project: Callable[[bytes], Project]
+    ) -> None:
+        both = project(
+            compose_content("web")
+            + compose_content("shell").removeprefix(b"services:\n")
+            + b"    profiles: [debug]\n"
+        )
+        for profiles, services in (((), ["web"]), (("debug",), ["shell", "web"])):
+            _, resolved = await runtime.resolve(both, profiles, BoundedOutput())
+            assert resolved is not None
+            model = ComposeModel.from_document(resolved.document)
+            assert sorted(one.name for one in model.services) == services
+            assert sorted(resolved.hashes) == services
+
+    async def test_hashes_change_with_what_a_service_says_and_with_nothing_else(
+        self, runtime: ComposeRuntime, project: Callable[[bytes], Project]
+    ) -> None:
+        hashes = []
+        for content in (
+            compose_content(),
+            compose_content() + b"# a remark\n",
+            compose_content(command='["sleep", "1800"]'),
+        ):
+            _, resolved = await runtime.resolve(project(content), (), BoundedOutput())
+            assert resolved is not None
+            hashes.append(resolved.hashes["web"])
+        assert hashes[0] == hashes[1] != hashes[2]
 
     async def test_what_is_brought_up_runs(
         self, runtime: ComposeRuntime, project: Callable[[bytes], Project]

@@ -14,13 +14,16 @@ from domain.project import ProjectName
 REST_S = 5.0
 Leave = Callable[[ProjectName], Awaitable[str]]
 """Leaves what a killed recreation of `web` leaves, and gives the name of that container."""
+RenameByHand = Callable[[ProjectName, str], str]
+"""Gives the container of `web` another name, and tells its id."""
 
 
 class ContainerNamesContract:
     """Give the `names`, `absent_names` whose engine is down, and `name`: a project that runs `web`.
 
     `other_name` is another one like it. `leave_new_alone` leaves a new container whose old one is
-    gone, `leave_both` one beside the old one. `names_of` gives the names of a project's containers.
+    gone, `leave_both` one beside the old one. `names_of` gives the names of a project's containers,
+    and `rename_by_hand` changes one.
     """
 
     @pytest.fixture
@@ -49,6 +52,10 @@ class ContainerNamesContract:
 
     @pytest.fixture
     def names_of(self) -> Callable[[ProjectName], list[str]]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def rename_by_hand(self) -> RenameByHand:
         raise NotImplementedError
 
     async def test_where_all_is_right_nothing_is_changed(
@@ -105,10 +112,44 @@ class ContainerNamesContract:
         await names.put_right(name)
         assert names_of(other_name) == [wrong]
 
+    async def test_one_that_was_renamed_by_hand_gets_the_name_that_it_is_given(
+        self,
+        names: ContainerNames,
+        name: ProjectName,
+        rename_by_hand: RenameByHand,
+        names_of: Callable[[ProjectName], list[str]],
+    ) -> None:
+        wrong = f"{name.compose_name}-by-hand"
+        own = rename_by_hand(name, wrong)
+        assert list(await names.put_right(name)) == []
+        proper = {own: web_of(name), "f" * 64: "idtest-gone"}
+        (said,) = await names.rename(name, proper)
+        assert said == f"renamed the container {wrong} to {web_of(name)}"
+        assert names_of(name) == [web_of(name)]
+        assert list(await names.rename(name, proper)) == []
+
+    async def test_a_name_that_is_taken_is_taken_from_nobody(
+        self,
+        names: ContainerNames,
+        name: ProjectName,
+        other_name: ProjectName,
+        rename_by_hand: RenameByHand,
+        names_of: Callable[[ProjectName], list[str]],
+    ) -> None:
+        wrong = f"{name.compose_name}-by-hand"
+        own = rename_by_hand(name, wrong)
+        assert list(await names.rename(name, {own: web_of(other_name)})) == []
+        # Nor is a container of another project renamed.
+        assert list(await names.rename(other_name, {own: web_of(name)})) == []
+        assert names_of(name) == [wrong]
+        assert names_of(other_name) == [web_of(other_name)]
+
     async def test_an_engine_that_is_down_is_said(self, absent_names: ContainerNames) -> None:
         for call in (absent_names.put_right, absent_names.settle):
             with pytest.raises(RuntimeUnavailable):
                 await call(ProjectName("idtest-none"))
+        with pytest.raises(RuntimeUnavailable):
+            await absent_names.rename(ProjectName("idtest-none"), {"f" * 64: "idtest-none-web-1"})
 
     async def test_a_project_at_rest_is_not_waited_for_long(
         self, names: ContainerNames, name: ProjectName

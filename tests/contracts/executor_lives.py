@@ -13,7 +13,7 @@ from domain.project import Project
 from tests.builders import compose_content
 from tests.contracts.compose_runtime import PATIENCE_S, WAITING_CONTENT
 from tests.contracts.executor_surroundings import (
-    CHECK,
+    BUILD,
     LONG_S,
     UP,
     ExecutorSurroundings,
@@ -67,14 +67,14 @@ class ExecutorLivesContract(ExecutorSurroundings):
         name = token()
         assert await executor.find(name) is None
         with pytest.raises(Conflict):
-            await executor.start(name, CHECK, project(compose_content()), deadline_s=LONG_S)
+            await executor.start(name, BUILD, project(compose_content()), deadline_s=LONG_S)
         assert await executor.find(name) is None
 
     async def test_a_token_is_for_one_start(
         self, executor: ComposeExecutor, project: Callable[[bytes], Project]
     ) -> None:
         web, name = project(compose_content()), token()
-        step = await executor.start(name, CHECK, web, deadline_s=LONG_S)
+        step = await executor.start(name, BUILD, web, deadline_s=LONG_S)
         ended = await over(step)
         with pytest.raises(Conflict):
             await executor.start(name, UP, web, deadline_s=LONG_S)
@@ -91,7 +91,7 @@ class ExecutorLivesContract(ExecutorSurroundings):
         web = project(compose_content())
         for turns in (0, 1, 2, 5, 20):
             name = token()
-            starting = asyncio.create_task(executor.start(name, CHECK, web, deadline_s=LONG_S))
+            starting = asyncio.create_task(executor.start(name, BUILD, web, deadline_s=LONG_S))
             for _ in range(turns):
                 await asyncio.sleep(0)
             starting.cancel()
@@ -129,7 +129,7 @@ class ExecutorLivesContract(ExecutorSurroundings):
         web = project(compose_content())
         kept, gone = token(), token()
         for name in (kept, gone):
-            await over(await executor.start(name, CHECK, web, deadline_s=LONG_S))
+            await over(await executor.start(name, BUILD, web, deadline_s=LONG_S))
         assert {kept, gone} <= await executor.known_tokens()
         for _ in range(2):
             await executor.discard(gone)

@@ -14,7 +14,10 @@ from domain.project import Project
 from domain.records import StepExit
 from tests.contracts.compose_runtime import PATIENCE_S
 
-CHECK, UP, DOWN = ComposeAction.CHECK, ComposeAction.UP, ComposeAction.DOWN
+BUILD, UP, DOWN = ComposeAction.BUILD, ComposeAction.UP, ComposeAction.DOWN
+"""To build a project that has nothing to build changes nothing, and is soon over."""
+RESTART, REMOVE = ComposeAction.RESTART, ComposeAction.REMOVE
+
 LONG_S = 600.0
 FIRST_BYTES, LAST_BYTES = 32, 16
 """What is kept by an executor that keeps little."""

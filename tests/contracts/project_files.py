@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 
 import pytest
 
 from application.ports.project_files import ProjectFiles
 from domain.errors import Conflict, InvalidInput, NoSpace, NotFound, StorageUnavailable
-from domain.project import ComposeFile, ProjectName
+from domain.project import ProjectName
+from tests.contracts.project_contents import (
+    BLOG,
+    NEW,
+    OLD,
+    content_of,
+    key_of,
+    leave_staged,
+    publish,
+)
+from tests.contracts.project_lives import ProjectLivesContract
+from tests.contracts.whole_contents import WholeContentsContract
 
-OLD = ComposeFile(b"services: {old: {image: old}}\n")
-NEW = ComposeFile(b"services: {new: {image: new}}\n")
-BLOG = ProjectName("blog")
 
-
-class ProjectFilesContract:
-    """Give the `files`, and ways to look behind them.
-
-    `read` gives the content at a path that a `Project` names; `everything` the paths of all files
-    and directories of all projects; `fill_disk` has writes fail from then on; `link_directory` and
-    `link_file` put a symbolic link in the place of a project's directory or compose file.
-    """
-
-    @pytest.fixture
-    def files(self) -> ProjectFiles:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def read(self) -> Callable[[str], bytes]:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def everything(self) -> Callable[[], set[str]]:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def fill_disk(self) -> Callable[[], None]:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def link_directory(self) -> Callable[[str], None]:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def link_file(self) -> Callable[[str], None]:
-        raise NotImplementedError
+class ProjectFilesContract(WholeContentsContract, ProjectLivesContract):
+    """See `GivenProjects`."""
 
     async def test_a_project_that_was_never_published_is_not_found(
         self, files: ProjectFiles
@@ -65,8 +42,8 @@ class ProjectFilesContract:
     async def test_paths_are_absolute_and_the_file_lies_in_the_projects_directory(
         self, files: ProjectFiles
     ) -> None:
-        async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
-            for project in (staged.candidate, await staged.publish()):
+        async with files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
+            for project in (staged.candidate, await staged.publish(None)):
                 assert project.name == BLOG
                 assert project.directory.startswith("/")
                 assert project.directory.endswith("/blog")
@@ -84,7 +61,7 @@ class ProjectFilesContract:
         self, files: ProjectFiles, read: Callable[[str], bytes]
     ) -> None:
         current = await publish(files, BLOG, OLD)
-        async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+        async with files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
             assert staged.candidate.compose_file != current
             assert read(staged.candidate.compose_file) == NEW.content
             assert read(current) == OLD.content
@@ -93,7 +70,7 @@ class ProjectFilesContract:
         self, files: ProjectFiles, everything: Callable[[], set[str]]
     ) -> None:
         before = everything()
-        async with files.stage(BLOG, NEW, key_of(NEW)):
+        async with files.stage(BLOG, content_of(NEW), key_of(NEW)):
             assert everything() > before
         assert everything() == before
         with pytest.raises(NotFound):
@@ -107,7 +84,7 @@ class ProjectFilesContract:
     ) -> None:
         current = await publish(files, BLOG, OLD)
         before = everything()
-        async with files.stage(BLOG, NEW, key_of(NEW)):
+        async with files.stage(BLOG, content_of(NEW), key_of(NEW)):
             pass
         assert everything() == before
         assert read(current) == OLD.content
@@ -125,7 +102,7 @@ class ProjectFilesContract:
     ) -> None:
         before = everything()
         with pytest.raises(StorageUnavailable, match="inside"):
-            async with files.stage(BLOG, NEW, key_of(NEW)):
+            async with files.stage(BLOG, content_of(NEW), key_of(NEW)):
                 raise StorageUnavailable("inside")
         assert everything() == before
 
@@ -133,7 +110,7 @@ class ProjectFilesContract:
         self, files: ProjectFiles, read: Callable[[str], bytes]
     ) -> None:
         with pytest.raises(LookupError, match="inside"):
-            async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+            async with files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
                 raise LookupError("inside")
         assert read(staged.candidate.compose_file) == NEW.content
 
@@ -154,11 +131,11 @@ class ProjectFilesContract:
         current = await publish(files, BLOG, OLD)
         before = everything()
         left = await leave_staged(files, BLOG, NEW)
-        async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+        async with files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
             assert staged.candidate.compose_file == left
             assert read(left) == NEW.content
             assert read(current) == OLD.content
-            await staged.publish()
+            await staged.publish(None)
         assert read(current) == NEW.content
         assert everything() == before
 
@@ -171,7 +148,7 @@ class ProjectFilesContract:
         current = await publish(files, BLOG, OLD)
         before = everything()
         await leave_staged(files, BLOG, NEW)
-        async with files.stage(BLOG, NEW, key_of(NEW)):
+        async with files.stage(BLOG, content_of(NEW), key_of(NEW)):
             pass
         assert everything() == before
         assert read(current) == OLD.content
@@ -179,7 +156,7 @@ class ProjectFilesContract:
     async def test_two_contents_have_two_paths(self, files: ProjectFiles) -> None:
         paths = set()
         for file in (OLD, NEW):
-            async with files.stage(BLOG, file, key_of(file)) as staged:
+            async with files.stage(BLOG, content_of(file), key_of(file)) as staged:
                 paths.add(staged.candidate.compose_file)
         assert len(paths) == 2
 
@@ -263,31 +240,3 @@ class ProjectFilesContract:
             await publish(files, BLOG, NEW)
         with pytest.raises(InvalidInput, match="symbolic link"):
             await files.locate(BLOG)
-
-
-def key_of(file: ComposeFile) -> str:
-    """A name for the content."""
-    return hashlib.sha256(file.content).hexdigest()[:16]
-
-
-async def publish(files: ProjectFiles, name: ProjectName, file: ComposeFile) -> str:
-    """Make a file a project's current one; returns where it lies."""
-    async with files.stage(name, file, key_of(file)) as staged:
-        return (await staged.publish()).compose_file
-
-
-async def leave_staged(files: ProjectFiles, name: ProjectName, file: ComposeFile) -> str:
-    """Stage a file, and be cancelled then; returns where it lay."""
-    paths: asyncio.Queue[str] = asyncio.Queue()
-
-    async def stage() -> None:
-        async with files.stage(name, file, key_of(file)) as staged:
-            paths.put_nowait(staged.candidate.compose_file)
-            await asyncio.Event().wait()
-
-    staging = asyncio.create_task(stage())
-    path = await paths.get()
-    staging.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await staging
-    return path

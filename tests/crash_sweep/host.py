@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -16,24 +17,41 @@ import psutil
 
 from adapters.compose.process_identity import RUN_MARKER
 
+BREAKS: Final = "breaks"
+"""A compose file that says so makes `up` fail, once it has made the container."""
+HASH: Final = "c" * 64
 VERSION: Final = b'{"Version": "29.1.0", "ApiVersion": "1.52", "Os": "linux"}'
 LOOK_S: Final = 0.005
+IMAGE: Final = "sha256:" + "a" * 64
 GOES_ON: Final = 64
 """So many runs can go through an open gate."""
+
+_HEAD: Final = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: %d\r\n\r\n"
 
 # The lock is the kernel's: it is let go of when the last process that holds it is dead, and tells two
 # runs at once also where one of them was killed. What is appended in one write stays in one piece.
 _DOCKER: Final = r"""#!/bin/sh
 case "$*" in 'compose version --short') echo 2.26.1; exit ;; esac
 cd '{host}' || exit 99
-project=$7 action=${{12}}
+project=$7
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -f) file=$2; shift ;;
+    up | down) action=$1 ;;
+    --hash) echo 'web {hash}'; exit ;;
+    --format) printf '{{\n"services": {{"web": {{"image": "example"}}}}\n}}\n'; exit ;;
+  esac
+  shift
+done
 say() {{ printf '%s %s %s %s\n' "$1" "${{INSTADEPLOY_RUN:-none}}" "$action" "$project" >> effects; }}
 exec 9>> "locks/$project"
 flock --nonblock 9 || say overlap
 say start
 if [ -e "gates/$action.$project" ]; then read -r _ < "gates/$action.$project"; fi
+if [ "$action" = down ]; then rm -f "containers/$project"; else : > "containers/$project"; fi
 echo " Container $project-web-1  $action"
 say end
+case "$action $(cat "$file")" in up*{breaks}*) echo 'it breaks'; exit 1 ;; esac
 """
 
 
@@ -61,12 +79,13 @@ class Host:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """It is there while the context lasts; nothing of it runs on."""
-        for name in ("bin", "locks", "gates"):
+        for name in ("bin", "locks", "gates", "containers"):
             (self.directory / name).mkdir()
         docker = self.directory / "bin" / "docker"
-        docker.write_text(_DOCKER.format(host=self.directory), encoding="ascii")
+        script = _DOCKER.format(host=self.directory, hash=HASH, breaks=BREAKS)
+        docker.write_text(script, encoding="ascii")
         docker.chmod(0o755)
-        engine = await asyncio.start_unix_server(_answer, self._socket)
+        engine = await asyncio.start_unix_server(self._answer, self._socket)
         try:
             async with engine:
                 yield
@@ -95,6 +114,7 @@ class Host:
                     "AGENT_PROJECTS_DIR": str(self.projects),
                     "AGENT_STATE_DIR": str(self.state),
                     "AGENT_LOCK_DIR": str(self.directory / "locks"),
+                    "AGENT_SETTLE_TIME": "0.01",
                     "AGENT_DOCKER_HOST": f"unix://{self._socket}",
                 },
                 stdin=asyncio.subprocess.DEVNULL,
@@ -136,6 +156,35 @@ class Host:
         """The agent too, and what it has forked and not yet made another program."""
         return [process for process in psutil.process_iter() if self._has(process, "HOME")]
 
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """The engine, which has a container for each project that is up."""
+        try:
+            while True:
+                request = await reader.readuntil(b"\r\n\r\n")
+                body = self._body(request.split(b" ", 2)[1].decode())
+                writer.write(_HEAD % len(body) + body)
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.close()
+
+    def _body(self, path: str) -> bytes:
+        if "/_ping" in path:
+            return b"OK"
+        if "/version" in path:
+            return VERSION
+        if "/images/" in path:
+            return json.dumps({"Id": IMAGE, "RepoTags": ["example"]}).encode()
+        found = [_container(one.name) for one in (self.directory / "containers").iterdir()]
+        if "/containers/json" in path:
+            return json.dumps(
+                [{**one, "State": "running", "Status": "Up"} for one in found]
+            ).encode()
+        started = {"Status": "running", "StartedAt": "2026-01-31T12:00:00Z"}
+        state = {"State": started, "RestartCount": 0}
+        return json.dumps(next(one | state for one in found if str(one["Id"]) in path)).encode()
+
     def _has(self, process: psutil.Process, variable: str) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             environment = process.environ()
@@ -145,6 +194,26 @@ class Host:
                 and process.status() != psutil.STATUS_ZOMBIE
             )
         return False
+
+
+def _container(project: str) -> dict[str, object]:
+    """It runs, as long as it is there; as the engine lists it, and as it inspects it."""
+    name = f"{project}-web-1"
+    labels = {
+        "com.docker.compose.project": project,
+        "com.docker.compose.service": "web",
+        "com.docker.compose.container-number": "1",
+        "com.docker.compose.config-hash": HASH,
+    }
+    return {
+        "Id": name.encode().hex().ljust(64, "0"),
+        "Names": [f"/{name}"],
+        "Name": f"/{name}",
+        "Image": IMAGE,
+        "ImageID": IMAGE,
+        "Labels": labels,
+        "Config": {"Image": "example", "Labels": labels},
+    }
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -158,20 +227,3 @@ def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
-
-
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """An engine that has no containers."""
-    try:
-        request = await reader.readuntil(b"\r\n\r\n")
-        body = b"[]"
-        if b"/_ping" in request:
-            body = b"OK"
-        elif b"/version" in request:
-            body = VERSION
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        await writer.drain()
-    except (OSError, asyncio.IncompleteReadError):
-        return
-    finally:
-        writer.close()

@@ -13,17 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from adapters.filesystem.revision_store import LocalRevisionStore
 from adapters.journal.durable_journal import DurableJobJournal
 from domain.ledger import Ledger, LedgerJob
+from domain.project import ProjectName
 from tests.crash_sweep.faults import Fault, Who
 from tests.crash_sweep.host import Effect, Host
-from tests.crash_sweep.scenario import ALPHA, COMPOSE, Asked
+from tests.crash_sweep.scenario import ALPHA, BETA, COMPOSE, ENV, Asked
 from tests.support.agent_frames import OVER
 from tests.support.peer_database import PeerDatabase
 from tests.support.peer_ledger import JobEntry
 
-ACTIONS: Final = {"validate": "config", "apply": "up", "remove": "down"}
+ACTIONS: Final = {"apply": "up", "remove": "down", "rollback": "up", "take away": "down"}
 """What a step does, as Compose calls it."""
+PRIVATE: Final = "private"
 ATTEMPTS: Final = 3
 """More are never needed where two processes are killed in all."""
 
@@ -41,6 +44,7 @@ async def contradictions(
         found += _told(job)
     if fault is None or not fault.how.is_error:
         found += _wished_for(database, host, asked)
+        found += await _kept(host.state)
         if fault is None or fault.who is Who.AGENT:
             found += disturbed_steps(ledger, effects)
     return found
@@ -55,6 +59,24 @@ def _wished_for(database: PeerDatabase, host: Host, asked: Asked) -> Iterator[st
     published = host.projects / ALPHA / "docker-compose.yml"
     if not published.exists() or published.read_text(encoding="utf-8") != COMPOSE:
         yield f"the compose file of {ALPHA} is not what was deployed"
+
+
+async def _kept(state: Path) -> list[str]:
+    """R11: what was good is known, and so is what failed; nothing that is private is left."""
+    with tempfile.TemporaryDirectory() as copied, ThreadPoolExecutor(1) as threads:
+        shutil.copytree(state / "revisions", Path(copied) / "revisions")
+        store = LocalRevisionStore(Path(copied), threads)
+        found = []
+        for project, states in ((ALPHA, ["good", "failed"]), (BETA, ["failed"])):
+            history = await store.history(ProjectName(project))
+            known = [one.state.value for one in history.revisions]
+            if known != states or history.wanted is not None:
+                found.append(f"{project} was to have revisions that are {states}: {history}")
+        kept = await store.content(ProjectName(ALPHA), 1)
+        if (kept.file.content.decode(), kept.env) != (COMPOSE, ENV.encode()):
+            found.append("the first revision does not consist of what was deployed")
+    private = [path for path in state.rglob("*") if path.is_file() and PRIVATE in path.parts]
+    return found + [f"{path} is left, which is private" for path in private]
 
 
 def _told(job: JobEntry) -> Iterator[str]:

@@ -12,21 +12,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from tests.crash_sweep.host import Host, send, until
+from tests.crash_sweep.host import BREAKS, Host, send, until
 from tests.support.control_plane import deploy_payload
 from tests.support.peer_database import PeerDatabase
 from tests.support.reference_peer import ReferencePeer
 
 COMPOSE: Final = "services:\n  web:\n    image: example\n"
+BROKEN: Final = f"{COMPOSE}# {BREAKS}\n"
+ENV: Final = "GREETING=hello\n"
 ALPHA, BETA = "alpha", "beta"
 
 
 @dataclass
 class Asked:
-    """The ids of the jobs: both projects are deployed, then one deployment is cancelled."""
+    """The ids of the jobs: both projects are deployed, and one deployment is cancelled.
+
+    Then the other one is deployed once more, in a way that fails, and is stopped.
+    """
 
     deploy_alpha: str = ""
     deploy_beta: str = ""
+    break_alpha: str = ""
     stop_alpha: str = ""
     expected: dict[str, str] = field(default_factory=dict)
     """The state that each has to end in while the disk is sound."""
@@ -51,11 +57,16 @@ class Scenario:
     async def play(self) -> None:
         """From the agent's start to its end in good order."""
         host, asked = self._host, self.asked
-        for action, project in (("up", ALPHA), ("up", BETA), ("down", ALPHA)):
-            host.close_gate(action, project)
+        for project in (ALPHA, BETA):
+            host.close_gate("up", project)
         async with ReferencePeer(self._database, self._port) as peer:
             await self._deploy(peer)
             await self._cut(peer)
+            self._at("deploy what fails")
+            asked.break_alpha = await peer.submit("DEPLOY_COMPOSE", deploy_payload(ALPHA, BROKEN))
+            await peer.final(asked.break_alpha)
+            # Not before: where it was the first that came as far as that, it is taken away.
+            host.close_gate("down", ALPHA)
             self._at("stop")
             asked.stop_alpha = await peer.submit("STOP_COMPOSE", {"project_name": ALPHA})
             await self._begun("down", ALPHA, asked.stop_alpha)
@@ -70,6 +81,7 @@ class Scenario:
         asked.expected = {
             asked.deploy_alpha: "succeeded",
             asked.deploy_beta: "canceled",
+            asked.break_alpha: "failed",
             asked.stop_alpha: "succeeded",
         }
 
@@ -77,7 +89,7 @@ class Scenario:
         await peer.agent()
         self._at("deploy")
         asked = self.asked
-        asked.deploy_alpha = await peer.submit("DEPLOY_COMPOSE", deploy_payload(ALPHA, COMPOSE))
+        asked.deploy_alpha = await peer.submit("DEPLOY_COMPOSE", _private())
         await self._begun("up", ALPHA, asked.deploy_alpha)
         self._at("second deploy")
         asked.deploy_beta = await peer.submit("DEPLOY_COMPOSE", deploy_payload(BETA, COMPOSE))
@@ -99,8 +111,7 @@ class Scenario:
 
     async def _repeat(self, peer: ReferencePeer) -> None:
         job_id = self.asked.deploy_alpha
-        payload = deploy_payload(ALPHA, COMPOSE)
-        await peer.submit("DEPLOY_COMPOSE", payload, job_id=job_id)
+        await peer.submit("DEPLOY_COMPOSE", _private(), job_id=job_id)
         await peer.accepted(job_id)
 
     async def _end(self, peer: ReferencePeer) -> None:
@@ -139,3 +150,8 @@ class Scenario:
 
     def _at(self, phase: str) -> None:
         self._host.phase = phase
+
+
+def _private() -> dict[str, str]:
+    """The first project's deployment brings what the journal must not hold."""
+    return {**deploy_payload(ALPHA, COMPOSE), "env": ENV}

@@ -55,7 +55,12 @@ class FakeAgent:
             limits=limits or DispatchLimits(),
         )
         self.admission = Admission(
-            book=self.book, dispatcher=self.dispatcher, outbox=self.outbox, clock=clock
+            book=self.book,
+            dispatcher=self.dispatcher,
+            outbox=self.outbox,
+            clock=clock,
+            private=machine.private,
+            policy=machine.policy,
         )
         self.connection = Connection(
             transport=transport,
@@ -84,7 +89,13 @@ class FakeAgent:
             admission=self.admission,
             dispatcher=self.dispatcher,
             connection=self.connection,
-            leftovers=Leftovers(book=self.book, executor=machine.executor, live=self.live),
+            leftovers=Leftovers(
+                book=self.book,
+                executor=machine.executor,
+                live=self.live,
+                private=machine.private,
+                logins=machine.logins,
+            ),
             outbox=self.outbox,
             clock=clock,
             manager=self.manager,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from application.ports.clock import Clock
-from application.ports.compose_executor import ComposeAction
+from application.ports.compose_executor import AS_IT_IS, ComposeAction, ComposeOptions
 from domain.errors import Conflict, NoSpace, RuntimeUnavailable
 from domain.output import BoundedOutput
 from domain.project import Project
@@ -41,6 +41,7 @@ class FakeRun:
     project: Project
     process: ProcessIdentity
     deadline_s: float
+    options: ComposeOptions = AS_IT_IS
     printed: _Printed = field(default_factory=_Printed)
     task: asyncio.Task[None] | None = None
     why: str = ""
@@ -131,7 +132,13 @@ class FakeComposeExecutor:
         return f"boot-{self._boots}"
 
     async def start(
-        self, token: str, action: ComposeAction, project: Project, *, deadline_s: float
+        self,
+        token: str,
+        action: ComposeAction,
+        project: Project,
+        *,
+        deadline_s: float,
+        options: ComposeOptions = AS_IT_IS,
     ) -> FakeStep:
         """See `ComposeExecutor`."""
         if self._runtime.unavailable is not None:
@@ -145,7 +152,7 @@ class FakeComposeExecutor:
         process = ProcessIdentity(
             pid=1000 + len(self.starts), start_time=len(self.starts), boot_id=await self.boot_id()
         )
-        run = FakeRun(token, action, project, process, deadline_s)
+        run = FakeRun(token, action, project, process, deadline_s, options)
         self.runs[token] = run
         self.starts.append((token, action, project.name.compose_name))
         run.task = asyncio.create_task(self._carry_out(run), name=f"fake step {token}")
@@ -224,8 +231,10 @@ class FakeComposeExecutor:
             self._end_late(run), name=f"deadline of the fake step {run.token}"
         )
         turn = self._turns.setdefault(run.project.name.compose_name, asyncio.Lock())
+        begun = self._clock.monotonic()
         try:
             async with turn:
+                begun = self._clock.monotonic()
                 exit_code = await self._call(run)
         except asyncio.CancelledError:
             # Not raised again: this task plays a process, and what cancels it plays a signal.
@@ -236,22 +245,25 @@ class FakeComposeExecutor:
         finally:
             limit.cancel()
             if exit_code is not None:
-                run.exit = self._exit(run, exit_code)
+                run.exit = self._exit(run, exit_code, self._clock.monotonic() - begun)
 
     async def _call(self, run: FakeRun) -> int:
-        match run.action:
-            case ComposeAction.CHECK:
-                return await self._runtime.check(run.project, run.printed)
-            case ComposeAction.UP:
-                return await self._runtime.up(run.project, run.printed)
-            case ComposeAction.DOWN:
-                return await self._runtime.down(run.project, run.printed)
+        runtime = self._runtime
+        carry_out = {
+            ComposeAction.PULL: runtime.pull,
+            ComposeAction.BUILD: runtime.build,
+            ComposeAction.UP: runtime.up,
+            ComposeAction.RESTART: runtime.restart,
+            ComposeAction.DOWN: runtime.down,
+            ComposeAction.REMOVE: runtime.remove,
+        }[run.action]
+        return await carry_out(run.project, run.printed, run.options)
 
     async def _end_late(self, run: FakeRun) -> None:
         await self._clock.sleep(run.deadline_s)
         _end(run, "deadline")
 
-    def _exit(self, run: FakeRun, exit_code: int) -> StepExit:
+    def _exit(self, run: FakeRun, exit_code: int, seconds: float) -> StepExit:
         everything = run.printed.everything
         head = min(len(everything), self._head_bytes)
         return StepExit(
@@ -261,6 +273,7 @@ class FakeComposeExecutor:
             head_bytes=head,
             tail_bytes=min(len(everything) - head, self._tail_bytes),
             ended_by=run.why,
+            seconds=seconds,
         )
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import yaml
 
+from adapters.yaml.bounded_reader import parse_fully
+from adapters.yaml.bounds import YamlBounds
+from adapters.yaml.lines import KeyPath, lines_of
 from domain.errors import InvalidInput
 from domain.project import ComposeFile
 
@@ -23,3 +28,14 @@ class FakeComposeReader:
             raise InvalidInput(
                 "compose_file_base64", "the compose file is not valid YAML"
             ) from None
+
+    async def read_fully(self, file: ComposeFile) -> object:
+        """See `ComposeReader`. What is judged has to be read as it is read in earnest."""
+        self.read_files += 1
+        return parse_fully(file.content, YamlBounds())
+
+    async def lines_of(
+        self, file: ComposeFile, paths: Collection[KeyPath]
+    ) -> Mapping[KeyPath, int]:
+        """See `ComposeReader`."""
+        return lines_of(file.content, paths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from domain.errors import RuntimeUnavailable
 from domain.project import ProjectName
@@ -35,3 +35,10 @@ class FakeContainerNames:
         if self.unavailable is not None:
             raise self.unavailable
         return self._runtime.put_names_right(name.compose_name)
+
+    async def rename(self, name: ProjectName, proper: Mapping[str, str]) -> Sequence[str]:
+        """See `ContainerNames`."""
+        await asyncio.sleep(0)
+        if self.unavailable is not None:
+            raise self.unavailable
+        return self._runtime.rename(name.compose_name, proper)

@@ -7,15 +7,22 @@ import itertools
 from application.agent.job_book import JobBook
 from application.agent.live_output import LiveOutput
 from application.agent.steps import StepTools
+from domain.errors import RuntimeUnavailable
+from domain.policy import PERMISSIVE, Policy
 from tests.fakes.clock import FakeClock
 from tests.fakes.compose_executor import FakeComposeExecutor
 from tests.fakes.compose_reader import FakeComposeReader
 from tests.fakes.compose_runtime import FakeComposeRuntime
 from tests.fakes.container_names import FakeContainerNames
-from tests.fakes.engine import FakeEngine
+from tests.fakes.engine import DOWN, FakeEngine
+from tests.fakes.engine_state import FakeEngineState
 from tests.fakes.host import FakeHost
+from tests.fakes.host_paths import FakeHostPaths
 from tests.fakes.job_journal import FakeDisk, FakeJobJournal
+from tests.fakes.private_parts import FakePrivateParts
 from tests.fakes.project_files import FakeProjectFiles
+from tests.fakes.registry_logins import FakeRegistryLogins
+from tests.fakes.revision_store import FakeRevisionStore
 
 
 class FakeMachine:
@@ -28,10 +35,26 @@ class FakeMachine:
         self.files = FakeProjectFiles()
         self.host = FakeHost()
         self.reader = FakeComposeReader()
-        self.runtime = FakeComposeRuntime(self.files.read)
+        self.state = FakeEngineState()
+        self.runtime = FakeComposeRuntime(self.files.at, self.state, self.clock.monotonic)
         self.executor = FakeComposeExecutor(self.runtime, self.clock)
         self.names = FakeContainerNames(self.runtime)
+        self.store = FakeRevisionStore()
+        self.private = FakePrivateParts()
+        self.logins = FakeRegistryLogins()
+        self.paths = FakeHostPaths()
+        self.policy: Policy = PERMISSIVE
         self._tokens = itertools.count(1)
+
+    def lose_engine(self) -> None:
+        """Have the engine be down, for whoever asks it."""
+        self.engine.is_down = True
+        self.state.unavailable = RuntimeUnavailable(DOWN)
+
+    def find_engine(self) -> None:
+        """Have it be there again."""
+        self.engine.is_down = False
+        self.state.unavailable = None
 
     def token(self) -> str:
         """A text that never comes twice."""
@@ -50,5 +73,6 @@ class FakeMachine:
             engine=self.engine,
             clock=self.clock,
             live=LiveOutput() if live is None else live,
+            private=self.private,
             new_token=self.token,
         )

@@ -26,6 +26,11 @@ exec {docker} "$@"
 """Notes each start before it becomes the real program; one short line is written whole."""
 
 
+QUESTIONS = ("config", "ps")
+"""The agent asks them itself: they change nothing, and are no run's."""
+ACTIONS = ("pull", "build", "up", "restart", "down")
+
+
 @dataclass(frozen=True)
 class Start:
     """One start of the docker program: by which run, and to do what with which project."""
@@ -90,6 +95,7 @@ class AgentHost:
             "AGENT_STATE_DIR": str(self.home / "state"),
             "AGENT_LOCK_DIR": str(self.home / "locks"),
             "AGENT_LOG_LEVEL": "debug",
+            "AGENT_SETTLE_TIME": "0.1",
             **self.settings,
         }
         with (self.home / "agent.log").open("ab") as log:
@@ -113,7 +119,7 @@ class AgentHost:
             run, *arguments = line.split(" ")
             if "-p" in arguments:
                 project = arguments[arguments.index("-p") + 1]
-                action = next(word for word in arguments if word in ("config", "up", "down", "ps"))
+                action = next(word for word in arguments if word in (*QUESTIONS, *ACTIONS))
                 found.append(Start(run, action, project))
         return found
 

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import psutil
 
-from tests.faults.agents import AgentHost
+from tests.faults.agents import QUESTIONS, AgentHost
 from tests.faults.counting import Verdict
 from tests.faults.effects import SERVICES, Effects, compose_file
 from tests.faults.networks import Network
@@ -313,7 +313,7 @@ class Rig:
     def _judge_starts(self) -> None:
         """R4: at most one start a run; where no executor was killed, one run a step of a job."""
         starts = self.agent.docker_starts()
-        runs = Counter(start.run for start in starts if start.action != "ps")
+        runs = Counter(start.run for start in starts if start.action not in QUESTIONS)
         for run, times in runs.items():
             if times > 1:
                 self.verdict.doubled.append(f"the run {run} was started {times} times")
@@ -321,11 +321,33 @@ class Rig:
             return
         for project in self.projects.values():
             given = [one for one in self.given if one.project == project.name]
-            for action, is_deployment in (("config", True), ("up", True), ("down", False)):
-                most = sum(bool(one.revision) is is_deployment for one in given)
+            back = self._taken_back(project)
+            for action, is_deployment in (("up", True), ("down", False)):
+                most = back + sum(bool(one.revision) is is_deployment for one in given)
                 found = sum((one.action, one.project) == (action, project.name) for one in starts)
                 if found > most:
                     self.verdict.doubled.append(f"{found} starts of {action} for {most} jobs")
+
+    def _taken_back(self, project: Project) -> int:
+        """How many deployments may have been taken back, each by one more run."""
+        return sum(
+            bool(one.revision) and self.database.jobs[one.job_id].state in ("failed", "canceled")
+            for one in self.given
+            if one.project == project.name
+        )
+
+    def _wanted(self, project: Project) -> int:
+        """R11: what did not succeed has left what was there before, unless it was forgotten."""
+        wanted = 0
+        for one in self.given:
+            if one.project != project.name:
+                continue
+            job = self.database.jobs[one.job_id]
+            if job.finals[-1].get("data", {}).get("reason") == "journal_damaged":
+                return project.wanted
+            if job.state == "succeeded":
+                wanted = one.revision
+        return wanted
 
     def _judge_effects(self) -> None:
         if self.allowed.repeats:
@@ -334,7 +356,8 @@ class Rig:
             state = self.database.jobs[given.job_id].state
             if not given.revision or given.project in self.allowed.unknown_effect:
                 continue
-            most = state not in ("superseded", "expired")
+            most = int(state not in ("superseded", "expired"))
+            most += self._taken_back(self.projects[given.project])
             for service in SERVICES:
                 made = self.effects.times("create", given.project, service, given.revision)
                 if made > most:
@@ -347,7 +370,7 @@ class Rig:
                 for one in self.effects.happened
                 if one.action == "create" and one.project == project.name
             ]
-            if order != sorted(order):
+            if order != sorted(order) and not self._taken_back(project):
                 self.verdict.wrong.append(f"{project.name} was made in the order {order}")
 
     async def _judge_containers(self) -> None:
@@ -356,14 +379,15 @@ class Rig:
             if project.name in self.allowed.unknown_effect:
                 continue
             own = [one for one in found if one.project == project.name]
+            wanted = self._wanted(project)
             is_as_wanted = (
                 {one.name for one in own} == {f"{project.name}-{name}-1" for name in SERVICES}
                 and len(own) == len(SERVICES)
                 and all(one.state == "running" for one in own)
-                and all(one.revision == project.wanted for one in own)
+                and all(one.revision == wanted for one in own)
             )
-            if not (is_as_wanted if project.wanted else not own):
-                self.verdict.wrong.append(f"{project} has the containers {own}")
+            if not (is_as_wanted if wanted else not own):
+                self.verdict.wrong.append(f"{project} has {own}, and revision {wanted} is wanted")
 
     async def _end_executors(self) -> None:
         while left := self.agent.executors():

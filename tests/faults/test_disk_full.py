@@ -69,7 +69,6 @@ async def test_at_a_random_moment_of_a_deployment(
         project = rig.project()
         await rig.done(rig.deploy(project))
         for _ in range(2):
-            before = project.wanted
             job_id = rig.deploy(project, ends={"succeeded", "failed"})
             await rig.database.answer(job_id)
             await asyncio.sleep(dice.uniform(0, LONGEST_JOB_S))
@@ -78,7 +77,6 @@ async def test_at_a_random_moment_of_a_deployment(
             final = await rig.database.final(job_id)
             if final["status"] == "FAILED":
                 assert final["data"]["reason"] == "no_space", final
-                project.wanted = before
             disk.empty()
             await rig.done(rig.deploy(project))
         await rig.check()
@@ -92,7 +90,7 @@ async def test_a_full_disk_refuses_and_forgets_nothing(tmp_path: Path, disk: Sma
         await rig.agent.start()
         session = await rig.peer.agent()
         gate = rig.gate()
-        running = rig.deploy(rig.project(), gate=gate)
+        running = rig.deploy(rig.project(), gate=gate, ends={"failed"})
         await rig.executor("up")
         await rig.until(lambda: rig.effects.happened, "the first container")
         disk.fill()
@@ -102,9 +100,12 @@ async def test_a_full_disk_refuses_and_forgets_nothing(tmp_path: Path, disk: Sma
         for number in range(12):
             await _is_refused(rig, f"large-{number}", size=LARGE)
         gate.open()
-        await rig.done(running)
+        final = await rig.final(running)
+        assert final["data"]["reason"] == "no_space", final
+        assert "the project runs as it should" in final["error"]
         disk.empty()
         await rig.done(rig.deploy(rig.project("later")))
+        await rig.done(rig.deploy(rig.project()))
         await rig.check()
         assert await rig.peer.agent() is session
 

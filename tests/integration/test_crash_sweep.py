@@ -21,14 +21,15 @@ from tests.crash_sweep.sweep import COUNTED, USUAL
 AT_ONCE = 2
 A_CHUNK = 4
 EVERY = {
-    (Who.AGENT, How.AFTER): 16,
-    (Who.AGENT, How.BEFORE): 16,
-    (Who.AGENT, How.OPENED): 7,
-    (Who.RUNNER, How.AFTER): 10,
-    (Who.RUNNER, How.BEFORE): 10,
+    (Who.AGENT, How.AFTER): 24,
+    (Who.AGENT, How.BEFORE): 24,
+    (Who.AGENT, How.OPENED): 9,
+    (Who.RUNNER, How.AFTER): 12,
+    (Who.RUNNER, How.BEFORE): 12,
 }
 SAMPLES = (
-    "agent/eio/15 agent/eio/54 agent/enospc/33 agent/enospc/64 agent/after/30+11 agent/before/96+5"
+    "agent/eio/15 agent/eio/54 agent/enospc/33 agent/enospc/64 agent/enospc/130 agent/eio/170 "
+    "agent/after/30+11 agent/before/96+5 agent/after/150+60"
 )
 
 

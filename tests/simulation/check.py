@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from adapters.journal import framing
 from adapters.journal.records import DamageNoted, decode
 from application.agent.steps import ATTEMPTS
-from domain.commands import CHANGING_COMMANDS, DeployCompose, project_of
+from domain.commands import CHANGING_COMMANDS, DeployCompose
 from domain.job import JobState
 from domain.records import (
     CancelRequested,
@@ -27,6 +27,7 @@ from domain.records import (
 )
 from tests.simulation.database import Database, Submission
 from tests.simulation.host import Run, SimulatedHost
+from tests.simulation.revisions import Ended, RunningAsWanted
 from tests.simulation.watched_journal import History
 
 
@@ -56,9 +57,7 @@ class _Job:
 
     @property
     def project(self) -> str:
-        command = self.accepted.command
-        project = None if command is None else project_of(command)
-        return "" if project is None else project.compose_name
+        return self.accepted.project
 
 
 def check(found: Findings) -> list[str]:
@@ -75,6 +74,8 @@ def check(found: Findings) -> list[str]:
         *_r9_output(found, jobs),
         *_r13_exits(found, jobs),
         *_ends_have_reasons(found, jobs),
+        *_r10_r11_what_runs(found, jobs),
+        *_secrets_are_gone(found),
         *_refused_is_not_done(found, jobs),
         *_has_seen_enough(found, jobs),
     ]
@@ -114,11 +115,21 @@ def _count(found: Findings, jobs: dict[str, _Job]) -> None:
             counts[f"jobs {end.state}"] += 1
             if reason := end.data.get("reason"):
                 counts[f"jobs {end.state}: {reason}"] += 1
+            for stage in _stages(end):
+                counts[f"stage {stage['step']} {stage['state']}"] += 1
+            counts["went back"] += "rolled_back_to" in end.data
+            counts["going back failed"] += "rollback_failed" in end.data
         counts["steps tried again"] += sum(start.attempt > 1 for _, start in job.starts)
     for order in found.database.orders.values():
         for reason in order.rejections.values():
             counts[f"rejected: {reason}"] += 1
     counts.update(found.host.disk.counts)
+
+
+def _stages(end: JobFinished) -> list[dict[str, object]]:
+    steps = end.data.get("steps", [])
+    assert isinstance(steps, list)
+    return steps
 
 
 def _journal_is_what_was_known(found: Findings) -> Iterator[str]:
@@ -172,7 +183,7 @@ def _r4_r5_starts(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
                 yield f"R4: {job_id} tries {start} before the attempt before it is over"
             if run is None:
                 continue
-            killed[start.step] += run.exit is None
+            killed[start.step] += run.was_killed
             if before is not None and before[1] is not None and before[1].exit_code == 0:
                 yield f"R4: {job_id} tries {start} again, which had succeeded"
         if max(killed.values(), default=0) > ATTEMPTS:
@@ -268,6 +279,9 @@ def _ends_have_reasons(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
                         yield f"R7: {job_id} is superseded: {job}"
                 case _:
                     pass
+            exit_code = end.data.get("exit_code")
+            if isinstance(exit_code, int) and exit_code < 0:
+                yield f"R5: a kill is taken for what Compose has ended with: {end}"
             if reason == "internal":
                 yield f"{job_id} broke the agent: {end}"
             if reason == "journal_damaged" and not found.counts["damaged journals"]:
@@ -282,8 +296,28 @@ def _ends_have_reasons(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
 
 def _was_late(found: Findings, job: _Job) -> bool:
     runs = {run.token: run for run in found.host.history}
-    last = runs.get(job.starts[-1][1].token) if job.starts else None
-    return last is not None and last.why == "deadline"
+    return any(
+        (run := runs.get(start.token)) is not None and run.why == "deadline"
+        for _, start in job.starts
+    )
+
+
+def _r10_r11_what_runs(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+    running = RunningAsWanted()
+    for _, fact in found.history.facts:
+        job = jobs.get(fact.job_id) if isinstance(fact, JobFinished) else None
+        if job is None or not isinstance(fact, JobFinished):
+            continue
+        steps = frozenset(start.step for _, start in job.starts)
+        seen = found.history.seen[fact.job_id]
+        yield from running.wrong(job.project, Ended(job.accepted, fact, steps, seen))
+    names = {job.project for job in jobs.values()}
+    yield from running.left({name: found.host.engine.contents(name) for name in sorted(names)})
+
+
+def _secrets_are_gone(found: Findings) -> Iterator[str]:
+    if left := found.host.kept.secrets:
+        yield f"secrets of jobs that are over are left: {left}"
 
 
 def _refused_is_not_done(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from application.ports.compose_executor import ComposeAction
-from domain.errors import Conflict, NoSpace, RuntimeUnavailable
-from domain.output import BoundedOutput
-from domain.project import ComposeFile, Project, ProjectName
+from domain.project import Project
 from domain.records import ProcessIdentity, StepExit
-from domain.services import ServiceContainer
-from tests.fakes.engine import FakeEngine
-from tests.fakes.project_files import FakeProjectFiles
 from tests.simulation.disk import SimulatedDisk
+from tests.simulation.engine import SERVICES, Manner, SimulatedEngine, image_of, manner_of
+from tests.simulation.keeping import Kept
 
 TERMINATED = -15
-LONGEST_S = {ComposeAction.CHECK: 0.4, ComposeAction.UP: 4.0, ComposeAction.DOWN: 1.5}
+KILLED = -9
+LONGEST_S = {ComposeAction.PULL: 1.0, ComposeAction.UP: 4.0, ComposeAction.DOWN: 1.5}
+MISSING_FILE = b"# breaks 0\n"
+LIES = 0.02
+"""Of the runs of `up` that end with 0, so many have left a container of before, or a wrong name."""
 LINES = (
     b"Container web-1  Created\n",
     b"pulling \xe2\x98\x83\n",
@@ -36,14 +36,22 @@ class Run:
     token: str
     action: ComposeAction
     project: str
+    content: bytes
+    """The compose file that it was given."""
     process: ProcessIdentity
     started_at: float
     printed: bytearray = field(default_factory=bytearray)
     exit: StepExit | None = None
     ended_at: float | None = None
     why: str = ""
+    has_done_half: bool = False
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody did it who is not the agent."""
+        return self.exit is None or (self.exit.exit_code == KILLED and not self.exit.ended_by)
 
 
 class SimulatedHost:
@@ -51,8 +59,8 @@ class SimulatedHost:
 
     def __init__(self, rng: Random, disk: SimulatedDisk, counts: Counter[str]) -> None:
         self.disk = disk
-        self.engine = FakeEngine()
-        self.files = FakeProjectFiles()
+        self.engine = SimulatedEngine(rng)
+        self.kept = Kept(disk)
         self.history: list[Run] = []
         self.runs: dict[str, Run] = {}
         self.refused: set[str] = set()
@@ -81,7 +89,8 @@ class SimulatedHost:
             return
         name = project.name.compose_name
         process = ProcessIdentity(1000 + len(self.history), len(self.history), self.boot_id)
-        run = Run(token, action, name, process, self._loop.time())
+        content = self.kept.files.on_disk.get(project.compose_file, MISSING_FILE)
+        run = Run(token, action, name, content, process, self._loop.time())
         self.overlaps += [
             f"{run.token} and {other.token}" for other in self.running if other.project == name
         ]
@@ -95,12 +104,14 @@ class SimulatedHost:
             if self._rng.random() < 0.004:
                 line *= 4000
             self._after(run, self._rng.random() * lasts, run.printed.extend, line)
-        code = 1 if self._rng.random() < 0.1 or self._is_helpless(action) else 0
-        self._after(run, lasts, self.end, run, code)
+        code = 1 if self._rng.random() < 0.1 or self._is_helpless(run) else 0
+        self._after(run, lasts * 0.7, self._do_half, run)
+        self._after(run, lasts, self._come_to_end, run, code)
         self._after(run, deadline_s, self.end_because, run, "deadline")
         if run.started_at < self.persecuted_until:
             self._counts["executors killed"] += 1
-            self._after(run, self._rng.random() * lasts, self.end, run, None)
+            code_of_killed = self._rng.choice((None, KILLED))
+            self._after(run, self._rng.random() * lasts, self.end, run, code_of_killed)
         if not started.done():
             started.set_result(run)
 
@@ -108,6 +119,9 @@ class SimulatedHost:
         """The run is over; None where it was killed, so that nothing is recorded."""
         if run.ended_at is not None:
             return
+        is_half_way = run.has_done_half and code != 0 and run.action is ComposeAction.UP
+        if is_half_way and not self.engine.is_down and self._rng.random() < 0.3:
+            self.engine.make(run.project, SERVICES[1], run.content, is_cut_short=True)
         run.ended_at = self._loop.time()
         if code is not None:
             printed = bytes(run.printed)
@@ -125,10 +139,10 @@ class SimulatedHost:
             self._after(run, self._rng.random() * 2.0, self._end_because, run, why)
 
     def kill_one(self) -> bool:
-        """Kill one that runs, as SIGKILL does."""
+        """Kill one that runs, as SIGKILL does: all of it, or Compose alone, which is noted then."""
         running = self.running
         if running:
-            self.end(self._rng.choice(running), None)
+            self.end(self._rng.choice(running), self._rng.choice((None, KILLED)))
         return bool(running)
 
     def lose_power(self) -> None:
@@ -140,6 +154,40 @@ class SimulatedHost:
         self.boot_number += 1
         self.booted_at = self._loop.time()
 
+    def _do_half(self, run: Run) -> None:
+        """One of the two containers is made, or is gone."""
+        if self.engine.is_down:
+            return
+        run.has_done_half = True
+        if run.action is ComposeAction.UP:
+            self.engine.make(run.project, SERVICES[0], run.content, is_cut_short=False)
+        elif run.action is ComposeAction.DOWN:
+            self.engine.remove(run.project, SERVICES[:1])
+
+    def _come_to_end(self, run: Run, code: int) -> None:
+        """By itself."""
+        if code == 0 and run.has_done_half:
+            self._do_all(run)
+        self.end(run, code if run.has_done_half else 1)
+
+    def _do_all(self, run: Run) -> None:
+        match run.action:
+            case ComposeAction.PULL:
+                self.engine.pulled.add(image_of(run.content))
+            case ComposeAction.UP:
+                lie = self._rng.random()
+                if lie >= LIES:
+                    self.engine.make(run.project, SERVICES[1], run.content, is_cut_short=False)
+                elif lie >= LIES / 2:
+                    self._counts["lies of Compose"] += 1
+                    self.engine.make(run.project, SERVICES[1], run.content, is_cut_short=True)
+                else:
+                    self._counts["lies of Compose"] += 1
+            case ComposeAction.DOWN:
+                self.engine.remove(run.project)
+            case _:
+                raise AssertionError(run.action)
+
     def _end_because(self, run: Run, why: str) -> None:
         run.why = run.why or why
         self.end(run, TERMINATED)
@@ -148,127 +196,6 @@ class SimulatedHost:
         assert callable(act)
         run.timers.append(self._loop.call_later(seconds, act, *args))
 
-    def _is_helpless(self, action: ComposeAction) -> bool:
-        return self.engine.is_down and action is not ComposeAction.CHECK
-
-
-class SimulatedStep:
-    """One agent's hold on a run."""
-
-    def __init__(self, host: SimulatedHost, run: Run) -> None:
-        self._host = host
-        self._run = run
-
-    @property
-    def process(self) -> ProcessIdentity:
-        return self._run.process
-
-    async def wait(self) -> StepExit | None:
-        if self._run.ended_at is None:
-            over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._run.waiting.append(over)
-            await over
-        return self._run.exit
-
-    async def end(self, why: str) -> None:
-        self._host.end_because(self._run, why)
-
-    async def output(self, offset: int, limit: int) -> tuple[int, bytes]:
-        return offset, bytes(self._run.printed[offset : offset + limit])
-
-
-class SimulatedExecutor:
-    """One agent's `ComposeExecutor`. Once `is_dead`, nothing of it has an effect."""
-
-    def __init__(self, host: SimulatedHost, rng: Random) -> None:
-        self._host = host
-        self._rng = rng
-        self.is_dead = False
-
-    async def boot_id(self) -> str:
-        return self._host.boot_id
-
-    async def start(
-        self, token: str, action: ComposeAction, project: Project, *, deadline_s: float
-    ) -> SimulatedStep:
-        host, loop = self._host, asyncio.get_running_loop()
-        self._live()
-        if token in host.runs or token in host.starting or token in host.refused:
-            raise Conflict(f"a step was started under the token {token} before")
-        if host.disk.is_full and self._rng.random() < 0.5:
-            raise NoSpace("no space left on the disk that holds the runs")
-        started: asyncio.Future[Run] = loop.create_future()
-        host.starting[token] = started
-        loop.call_later(self._rng.random() * 0.05, host.begin, token, action, project, deadline_s)
-        run = await started
-        return SimulatedStep(host, run)
-
-    async def find(self, token: str) -> SimulatedStep | None:
-        self._live()
-        run = self._host.runs.get(token)
-        if run is None:
-            self._host.refused.add(token)
-            self._host.starting.pop(token, None)
-            return None
-        return SimulatedStep(self._host, run)
-
-    async def discard(self, token: str) -> None:
-        self._live()
-        run = self._host.runs.get(token)
-        if run is not None and run.ended_at is None:
-            raise Conflict(f"the step {token} is not over")
-        self._host.runs.pop(token, None)
-
-    async def known_tokens(self) -> frozenset[str]:
-        self._live()
-        return frozenset(self._host.runs)
-
-    def _live(self) -> None:
-        if self.is_dead:
-            raise asyncio.CancelledError
-
-
-class SimulatedRuntime:
-    """Compose, as far as it is asked and not run."""
-
-    async def check(self, project: Project, output: BoundedOutput) -> int:
-        raise NotImplementedError
-
-    async def up(self, project: Project, output: BoundedOutput) -> int:
-        raise NotImplementedError
-
-    async def down(self, project: Project, output: BoundedOutput) -> int:
-        raise NotImplementedError
-
-    async def containers(
-        self, project: Project, output: BoundedOutput
-    ) -> tuple[int, Sequence[ServiceContainer]]:
-        return 0, ()
-
-    async def version(self) -> str:
-        return "2.26.1"
-
-    async def ensure_supported(self) -> None:
-        return
-
-
-class SimulatedNames:
-    """There is never anything to put right."""
-
-    def __init__(self, engine: FakeEngine) -> None:
-        self._engine = engine
-
-    async def settle(self, name: ProjectName) -> None:
-        await self.put_right(name)
-
-    async def put_right(self, name: ProjectName) -> Sequence[str]:
-        if self._engine.is_down:
-            raise RuntimeUnavailable("the engine does not answer")
-        return ()
-
-
-class SimulatedReader:
-    """Every compose file has one service."""
-
-    async def read(self, file: ComposeFile) -> object:
-        return {"services": {"web": {}}}
+    def _is_helpless(self, run: Run) -> bool:
+        breaks = run.action is ComposeAction.UP and manner_of(run.content) is Manner.BREAKS
+        return self.engine.is_down or breaks

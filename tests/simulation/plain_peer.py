@@ -64,9 +64,12 @@ class PlainPeer:
 
 
 def _end_of(response: dict[str, Any]) -> JobState | None:
-    reason = response.get("data", {}).get("reason")
+    data = response.get("data", {})
+    reason = data.get("reason")
     if reason in REFUSALS:
         return None
+    if reason == "pruned":
+        return JobState(data["state"])
     return JobState(reason) if reason in ENDS else JobState.FAILED
 
 

@@ -9,17 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Any
 
 from adapters.journal.durable_journal import DurableJobJournal
 from application.agent.admission import Admission
 from application.agent.agent import Agent
-from application.agent.check_health import CheckHealthHandler
 from application.agent.connection import Connection
-from application.agent.deploy_compose import DeployComposeHandler
 from application.agent.dispatch import Dispatcher
-from application.agent.get_status import GetStatusHandler
-from application.agent.handling import Deadlines
 from application.agent.job_book import JobBook
 from application.agent.leftovers import Leftovers
 from application.agent.live_output import LiveOutput
@@ -28,29 +23,24 @@ from application.agent.plain_link import PlainServing
 from application.agent.room import DispatchLimits
 from application.agent.sequenced_link import SequencedServing
 from application.agent.steps import StepTools
-from application.agent.stop_compose import StopComposeHandler
 from application.agent.vital_signs import VitalSigns
 from domain.backoff import reconnect_delays
-from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
 from domain.errors import TransportLost
+from domain.policy import PERMISSIVE
 from domain.records import Moment
 from tests.fakes.host import FakeHost
 from tests.fakes.network import FakeNetwork
 from tests.fakes.service_manager import FakeServiceManager
+from tests.simulation.compose import SimulatedExecutor, SimulatedNames, SimulatedRuntime
 from tests.simulation.control_plane import ControlPlane
 from tests.simulation.disk import DIRECTORY, SimulatedFiles
-from tests.simulation.host import (
-    SimulatedExecutor,
-    SimulatedHost,
-    SimulatedNames,
-    SimulatedReader,
-    SimulatedRuntime,
-)
+from tests.simulation.handlers import Machine, handlers_on
+from tests.simulation.host import SimulatedHost
+from tests.simulation.keeping import Reach
 from tests.simulation.loop import SimulatedThreads
 from tests.simulation.network import PlainLink, SequencedLink
 from tests.simulation.watched_journal import History, WatchedJournal
 
-DEADLINES = Deadlines(check_s=10, deploy_s=30, stop_s=20, status_s=10, health_s=5)
 LIMITS = DispatchLimits(open_jobs=64, running_projects=2)
 WALL = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -132,6 +122,7 @@ class AgentProcess:
         rng = around.rng
         self.files = SimulatedFiles(around.host.disk, lambda: dies(self), rng)
         self._threads = SimulatedThreads(rng, slowest_s=around.sizes.slowest_disk_s)
+        self._reach = Reach(around.host.kept, rng, slowest_s=around.sizes.slowest_disk_s)
         self._executor = SimulatedExecutor(around.host, rng)
         self._transport = _Transport(around.control_plane)
         self.book, self.outbox, self.agent = self._wire()
@@ -146,7 +137,7 @@ class AgentProcess:
         if self.is_dead or self.task.done():
             return
         self.is_dead = self.files.is_dead = True
-        self._executor.is_dead = self._transport.is_dead = True
+        self._executor.is_dead = self._reach.is_dead = self._transport.is_dead = True
         self._threads.kill()
         wire = self._around.control_plane.wire
         if wire is not None:
@@ -186,23 +177,39 @@ class AgentProcess:
             engine=host.engine,
             clock=clock,
             live=live,
+            private=self._reach.private,
             new_token=around.new_text,
         )
         dispatcher = Dispatcher(
-            handlers=self._handlers(book),
+            handlers=handlers_on(
+                Machine(host.engine, self._reach, SimulatedRuntime(host, around.rng), book, clock)
+            ),
             book=book,
             tools=tools,
             results=outbox,
             clock=clock,
             limits=LIMITS,
         )
-        admission = Admission(book=book, dispatcher=dispatcher, outbox=outbox, clock=clock)
+        admission = Admission(
+            book=book,
+            dispatcher=dispatcher,
+            outbox=outbox,
+            clock=clock,
+            private=self._reach.private,
+            policy=PERMISSIVE,
+        )
         agent = Agent(
             book=book,
             admission=admission,
             dispatcher=dispatcher,
             connection=self._connection(book, admission, outbox, live),
-            leftovers=Leftovers(book=book, executor=self._executor, live=live),
+            leftovers=Leftovers(
+                book=book,
+                executor=self._executor,
+                live=live,
+                private=self._reach.private,
+                logins=self._reach.logins,
+            ),
             outbox=outbox,
             clock=clock,
             manager=FakeServiceManager(),
@@ -234,28 +241,3 @@ class AgentProcess:
             delays=partial(reconnect_delays, jitter=jitter),
             spread=jitter,
         )
-
-    def _handlers(self, book: JobBook) -> dict[type, Callable[..., Any]]:
-        host, clock = self._around.host, self._around.clock
-        files, runtime, engine = host.files, SimulatedRuntime(), host.engine
-        return {
-            DeployCompose: DeployComposeHandler(
-                files=files,
-                reader=SimulatedReader(),
-                runtime=runtime,
-                engine=engine,
-                deadlines=DEADLINES,
-            ),
-            StopCompose: StopComposeHandler(files=files, runtime=runtime, deadlines=DEADLINES),
-            GetStatus: GetStatusHandler(
-                files=files, runtime=runtime, clock=clock, deadlines=DEADLINES
-            ),
-            CheckHealth: CheckHealthHandler(
-                host=FakeHost(),
-                engine=engine,
-                runtime=runtime,
-                book=book,
-                clock=clock,
-                deadlines=DEADLINES,
-            ),
-        }

@@ -11,10 +11,14 @@ import pytest
 
 from application.agent import dispatch, output_pump, steps
 from application.agent.admission import Admission
+from application.agent.going_back import GoingBack, WentBack
+from application.agent.rollout import Rollout
 from domain.ledger import Ledger
 from domain.send_window import SendWindow
+from tests.fakes.private_parts import FakePrivateParts
+from tests.fakes.revision_store import FakeRevisionStore
+from tests.simulation.compose import SimulatedExecutor
 from tests.simulation.disk import SimulatedFiles
-from tests.simulation.host import SimulatedExecutor
 from tests.simulation.run import simulate
 
 SEEDS = 1000
@@ -59,13 +63,17 @@ def _nothing(*_args: Any, **_options: Any) -> None:
     return None
 
 
-async def _nothing_found(*_args: Any) -> None:
+async def _nothing_found(*_args: Any, **_options: Any) -> None:
     return None
 
 
 def _all_sent(self: SendWindow, peer_has: int) -> None:
     self.confirmed = peer_has
     self.sent = self.reached = self._ledger.next_seq - 1
+
+
+async def _not_gone_back(*_args: Any, **_options: Any) -> WentBack:
+    return WentBack("it runs again", {"rolled_back_to": None})
 
 
 def _cut_short(chunk: bytes) -> bytes:
@@ -82,6 +90,10 @@ BREAKAGES: dict[str, tuple[object, str, object]] = {
     "what is killed is tried for ever": (steps, "ATTEMPTS", 99),
     "a link begins with what is not sent yet": (SendWindow, "resume", _all_sent),
     "output is changed on its way": (output_pump, "whole_characters", _cut_short),
+    "what Compose says is believed": (Rollout, "_judge", _nothing_found),
+    "what failed is left as it is": (GoingBack, "undo", _not_gone_back),
+    "secrets are not wiped": (FakePrivateParts, "wipe", _nothing_found),
+    "revisions are not written down": (FakeRevisionStore, "want", _nothing_found),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,14 +11,19 @@ from dataclasses import dataclass, field, replace
 from adapters.journal.durable_journal import DurableJobJournal
 from application.ports.job_journal import Apply, Compaction
 from domain.errors import NoSpace
-from domain.records import JobAccepted, Record, StepStarting, Tombstone
+from domain.records import JobAccepted, JobFinished, Record, StepStarting, Tombstone
+from tests.simulation.engine import Contents
 
 
 @dataclass(slots=True)
 class History:
-    """`facts` is every fact with the moment at which it was known to be durable, in order."""
+    """`facts` is every fact with the moment at which it was known to be durable, in order.
+
+    `look` tells what the engine has of a project, by Compose's name of it.
+    """
 
     counts: Counter[str]
+    look: Callable[[str], Contents]
     facts: list[tuple[float, Record]] = field(default_factory=list)
     known: list[Record] = field(default_factory=list)
     """What the file is known to hold."""
@@ -25,17 +31,25 @@ class History:
     """What it may hold instead."""
     tokens: dict[str, StepStarting] = field(default_factory=dict)
     accepted: list[JobAccepted] = field(default_factory=list)
+    projects: dict[str, str] = field(default_factory=dict)
+    """Compose's name of it, by job."""
+    seen: dict[str, Contents] = field(default_factory=dict)
+    """What the engine had when a job was known to have ended."""
     lost: list[str] = field(default_factory=list)
     """What was found to be missing: a promise that was broken."""
 
     def note(self, record: Record) -> None:
         """A fact is durable that was not before."""
+        record = as_read(record)
         self.known.append(record)
         self.facts.append((asyncio.get_running_loop().time(), record))
         if isinstance(record, StepStarting):
             self.tokens[record.token] = record
         elif isinstance(record, JobAccepted):
             self.accepted.append(record)
+            self.projects.setdefault(record.job_id, record.project)
+        elif isinstance(record, JobFinished):
+            self.seen.setdefault(record.job_id, self.look(self.projects.get(record.job_id, "")))
 
     def opened(self, found: list[Record], damage: str) -> None:
         """A journal was opened, and holds this."""
@@ -52,10 +66,18 @@ class History:
             self.counts["facts found that nobody had been told of"] += 1
             self.note(record)
 
-    def compacted(self, planned: list[Record]) -> None:
-        """The facts were replaced by these."""
+    def compacted(self) -> None:
+        """The facts were replaced by those that were planned."""
+        assert self.compacting is not None
         self.counts["compactions"] += 1
-        self.known, self.compacting = planned, None
+        self.known, self.compacting = self.compacting, None
+
+
+def as_read(record: Record) -> Record:
+    """The record as it is read again: JSON has lists and no tuples."""
+    if isinstance(record, JobFinished) and record.data:
+        return replace(record, data=json.loads(json.dumps(record.data)))
+    return record
 
 
 class WatchedJournal:
@@ -95,11 +117,11 @@ class WatchedJournal:
         def watched() -> Compaction:
             planned = plan()
             records = list(planned.records)
-            self._history.compacting = records
+            self._history.compacting = [as_read(record) for record in records]
             self._history.counts["tombstones"] += len(planned.tombstones)
 
             def then() -> None:
-                self._history.compacted(records)
+                self._history.compacted()
                 planned.then()
 
             return replace(planned, records=records, then=then)

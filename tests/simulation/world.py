@@ -10,13 +10,24 @@ from random import Random
 from typing import Any, Final, Literal
 
 from application.agent.job_book import JournalFailed
-from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
+from domain.commands import (
+    CHANGING_COMMANDS,
+    CheckHealth,
+    Command,
+    DeployCompose,
+    DeployOptions,
+    GetStatus,
+    RegistryLogin,
+    RollbackCompose,
+    StopCompose,
+)
 from domain.errors import NoSpace, StorageUnavailable
 from domain.project import ComposeFile, ProjectName
 from tests.simulation.check import Findings, check
 from tests.simulation.control_plane import ControlPlane
 from tests.simulation.database import Submission
 from tests.simulation.disk import SimulatedDisk
+from tests.simulation.engine import Manner, compose_file
 from tests.simulation.host import SimulatedHost
 from tests.simulation.network import NetworkFaults
 from tests.simulation.peer_link import PeerLink
@@ -26,6 +37,14 @@ from tests.simulation.watched_journal import History
 
 SETTLING_S: Final = 900.0
 LOOK_EVERY_S: Final = 0.5
+MANNERS: Final = {
+    Manner.SOUND: 70,
+    Manner.BREAKS: 8,
+    Manner.EXITS: 8,
+    Manner.SICK: 8,
+    Manner.INVALID: 6,
+}
+LOGIN: Final = RegistryLogin("registry.example.com", "somebody", "secret")
 _CRASHES: Final = ("agents killed", "power lost", "control planes crashed")
 
 
@@ -53,9 +72,9 @@ class World:
         self._postponed = 0
         self._is_settling = False
         self._loses_power = False
-        self.history = History(self.counts)
         self.disk = SimulatedDisk(self._rng)
         self.host = SimulatedHost(self._rng, self.disk, self.counts)
+        self.history = History(self.counts, self.host.engine.contents)
         self.control_plane = ControlPlane(
             self._rng,
             self._faults,
@@ -161,24 +180,38 @@ class World:
         rng, plan = self._rng, self._plan
         name = plan.projects[number] if number < 2 else rng.choice(plan.projects)
         project = ProjectName(name)
-        kind = rng.choices(("deploy", "stop", "status", "health"), (60, 15, 15, 10))[0]
+        kind = rng.choices(
+            ("deploy", "stop", "roll back", "status", "health"), (60, 10, 10, 10, 10)
+        )[0]
         if number < 2:
             kind = "deploy"
         commands: dict[str, Command] = {
-            "deploy": DeployCompose(project, ComposeFile(f"services: {number}".encode())),
+            "deploy": self._deployment(project),
             "stop": StopCompose(project),
+            "roll back": RollbackCompose(project),
             "status": GetStatus(project),
             "health": CheckHealth(),
         }
         generation = deadline = None
         if self._is_settling:
             pass  # These are sure to be accepted.
-        elif plan.generations and kind in ("deploy", "stop"):
+        elif plan.generations and isinstance(commands[kind], CHANGING_COMMANDS):
             known = self.control_plane.database.generations.get(project.compose_name, 0)
             generation = max(1, known + (1 if rng.random() < 0.85 else 0))
         if plan.mode != "v1" and not self._is_settling and rng.random() < 0.12:
             deadline = rng.choice((0.3, 2.0, 8.0))
         self._want(f"job-{next(self._ids)}", commands[kind], generation, deadline)
+
+    def _deployment(self, project: ProjectName) -> DeployCompose:
+        rng = self._rng
+        manner = rng.choices(tuple(MANNERS), tuple(MANNERS.values()))[0]
+        return DeployCompose(
+            project,
+            ComposeFile(compose_file(manner, rng.randrange(6))),
+            env=b"PASSWORD=secret\n" if rng.random() < 0.2 else None,
+            options=DeployOptions(auto_rollback=rng.random() < 0.95),
+            registry_auth=(LOGIN,) if rng.random() < 0.1 else (),
+        )
 
     def _submit_again(self, number: float) -> None:
         first = self._wish(number)
@@ -186,10 +219,10 @@ class World:
             return
         self.counts["wishes repeated"] += 1
         command = first.command
-        is_change = isinstance(command, DeployCompose | StopCompose)
-        if is_change and self._plan.mode != "v1" and self._rng.random() < 0.4:
-            assert isinstance(command, DeployCompose | StopCompose)
-            command = DeployCompose(command.project, ComposeFile(b"# another"))
+        is_other = self._plan.mode != "v1" and self._rng.random() < 0.4
+        if is_other and isinstance(command, CHANGING_COMMANDS):
+            another = ComposeFile(compose_file(Manner.SOUND, 99))
+            command = DeployCompose(command.project, another)
         self._want(first.job_id, command, first.generation, first.deadline_s)
 
     def _want(
@@ -316,6 +349,7 @@ class World:
             "open": [job.job_id for job in ledger.open_jobs()],
             "undelivered": [result.job_id for result in ledger.undelivered()],
             "running": [run.token for run in self.host.running],
+            "secrets": self.host.kept.secrets,
             "duplicate": self._faults.duplicate_next,
         }
         if isinstance(peer, PeerLink):

@@ -87,7 +87,8 @@ _STATE: Final = _one_of("a state", STATES)
 _ATTEMPT: Final = Field(
     "an attempt", lambda value: type(value) is int and 1 <= value <= MAX_ATTEMPTS
 )
-_POSITION: Final = _shape({"step": _TEXT, "attempt": _ATTEMPT, "offset": _COUNT})
+_POSITION: Final = _shape({"step": _TEXT, "attempt": _SEQ, "offset": _COUNT})
+"""What the agent says itself it says anew when it starts again, under a number that may be any."""
 _RUNNING: Final = _shape(
     {
         "job_id": _JOB_ID,
@@ -135,7 +136,7 @@ _REQUIRED: Final[dict[str, dict[str, Field]]] = {
         "status": Field("IN_PROGRESS", lambda value: value == "IN_PROGRESS"),
         "logs": _ANY_TEXT,
         "step": _TEXT,
-        "attempt": _ATTEMPT,
+        "attempt": _SEQ,
         "offset": _COUNT,
         "length": Field(
             f"a whole number from 1 to {MAX_CHUNK_BYTES}",

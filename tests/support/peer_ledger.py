@@ -12,6 +12,8 @@ from typing import Any, Final
 from tests.support.agent_frames import OVER, Message, chunk_of, excerpt, kind_of
 from tests.support.job_output import JobOutput, OutputDiffers
 
+SPOKEN: Final = frozenset({"validate", "policy", "login", "engine", "wait", "verify"})
+"""The stages of which the agent speaks itself: no run prints for them, and no result tells of them."""
 READS: Final = frozenset({"STATUS", "HEALTH_CHECK"})
 """Commands that are answered afresh each time; all others change something, once."""
 
@@ -261,8 +263,14 @@ def _faults_in_output(job: JobEntry) -> Iterator[str]:
     except OutputDiffers as differs:
         yield f"{job.job_id}: {differs}"
     described = {(one["step"], one["attempt"]) for one in job.finals[-1]["output"]}
-    if undescribed := job.outputs.keys() - described:
+    printed = {(step, attempt) for step, attempt in job.outputs if not is_spoken(step)}
+    if undescribed := printed - described:
         yield f"{job.job_id}: output of {sorted(undescribed)}, of which the result says nothing"
+
+
+def is_spoken(step: str) -> bool:
+    """Whether the agent itself speaks in it; one that is a part of going back says so before."""
+    return step.rpartition(": ")[2] in SPOKEN
 
 
 def _without(message: Message, names: Set[str]) -> Message:

@@ -10,7 +10,7 @@ from application.agent.admission import Admission
 from application.agent.dispatch import Dispatcher
 from application.agent.outbox import Outbox
 from application.agent.room import DispatchLimits
-from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
+from domain.commands import COMMAND_NAMES, Command
 from domain.errors import InstaDeployError
 from domain.events import Event, FinalEvent, JobFailed, JobReceived
 from domain.link_messages import CancelMessage, CommandMessage, SequencedHeard
@@ -46,9 +46,7 @@ class Bench:
         self.outbox = _RecordingOutbox()
         self.book = self.machine.book()
         self.dispatcher = Dispatcher(
-            handlers=dict.fromkeys(
-                (DeployCompose, StopCompose, GetStatus, CheckHealth), self.handler
-            ),
+            handlers=dict.fromkeys(COMMAND_NAMES, self.handler),
             book=self.book,
             tools=self.machine.step_tools(self.book),
             results=self.outbox,
@@ -60,6 +58,8 @@ class Bench:
             dispatcher=self.dispatcher,
             outbox=self.outbox,
             clock=self.machine.clock,
+            private=self.machine.private,
+            policy=self.machine.policy,
         )
 
     @property

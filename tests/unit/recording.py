@@ -8,9 +8,18 @@ from domain.commands import (
     CheckHealth,
     Command,
     DeployCompose,
+    DeployOptions,
     GetStatus,
+    ListProjects,
+    ListRevisions,
+    PlanCompose,
+    PullPolicy,
+    RemoveCompose,
+    RestartCompose,
+    RollbackCompose,
     StopCompose,
     digest_of,
+    without_private,
 )
 from domain.job import JobState, is_terminal
 from domain.project import ComposeFile, ProjectName
@@ -37,15 +46,10 @@ from domain.records import (
     StepStarting,
     Tombstone,
 )
+from tests.unit.command_strategies import COMMANDS as ALL_COMMANDS
 
-PROJECTS = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}", fullmatch=True).map(ProjectName)
-FILES = st.binary(min_size=1, max_size=200).filter(lambda content: content.strip()).map(ComposeFile)
-COMMANDS: st.SearchStrategy[Command] = (
-    st.builds(DeployCompose, PROJECTS, FILES)
-    | st.builds(StopCompose, PROJECTS)
-    | st.builds(GetStatus, PROJECTS)
-    | st.just(CheckHealth())
-)
+COMMANDS: st.SearchStrategy[Command] = ALL_COMMANDS.map(without_private)
+"""As a journal holds them."""
 
 TEXT = st.text(max_size=20) | st.just("\ud800")
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -58,7 +62,7 @@ DATA = st.dictionaries(TEXT, JSON, max_size=3)
 NUMBERS = st.integers()
 MOMENTS = st.builds(Moment, TEXT, FINITE)
 PROCESSES = st.builds(ProcessIdentity, NUMBERS, NUMBERS, TEXT)
-EXITS = st.builds(StepExit, NUMBERS, NUMBERS, TEXT, NUMBERS, NUMBERS, TEXT)
+EXITS = st.builds(StepExit, NUMBERS, NUMBERS, TEXT, NUMBERS, NUMBERS, TEXT, FINITE)
 STATES = st.sampled_from(JobState)
 OVER = st.sampled_from([state for state in JobState if is_terminal(state)])
 SOME = st.none() | NUMBERS
@@ -67,7 +71,16 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
     st.builds(EpochBegun, TEXT),
     st.builds(PeerMet, TEXT),
     st.builds(
-        JobAccepted, TEXT, st.none() | COMMANDS, TEXT, MOMENTS, SOME, SOME, st.none() | FINITE
+        JobAccepted,
+        TEXT,
+        st.none() | COMMANDS,
+        TEXT,
+        MOMENTS,
+        SOME,
+        SOME,
+        st.none() | FINITE,
+        st.booleans(),
+        TEXT,
     ),
     st.builds(JobRepeated, TEXT, NUMBERS, STATES),
     st.builds(JobRejected, TEXT, TEXT, TEXT, NUMBERS, DATA),
@@ -139,6 +152,34 @@ SAMPLES: list[Record] = [
     NoticeKept(12, NoticeKind.RESULT, "j1"),
 ]
 """Every kind of record, every state and every kind of value: what the golden files hold."""
+
+FULL = DeployCompose(
+    ProjectName("blog"),
+    ComposeFile(b"services: {}"),
+    options=DeployOptions(
+        pull=PullPolicy.ALWAYS,
+        wait=False,
+        wait_timeout_s=12.5,
+        remove_orphans=True,
+        profiles=("a",),
+        auto_rollback=False,
+        labels=(("ticket", "OPS-1"),),
+        requested_by="ann",
+    ),
+)
+_BLOG = ProjectName("blog")
+LATER: list[Record] = [
+    JobAccepted("j1", FULL, digest_of(FULL), Moment(BOOT, 12.5), is_private=True, project="blog"),
+    JobAccepted("j2", PlanCompose(FULL), "", Moment(BOOT, 13.0), 4),
+    JobAccepted("j3", RollbackCompose(_BLOG, 3, "ann"), "", Moment(BOOT, 14.0), project="blog"),
+    JobAccepted("j4", RestartCompose(_BLOG, ("web", "db")), "", Moment(BOOT, 15.0), project="blog"),
+    JobAccepted("j5", RemoveCompose(_BLOG, volumes=True), "", Moment(BOOT, 16.0), project="blog"),
+    JobAccepted("j6", ListProjects(), "", Moment(BOOT, 17.0), 5),
+    JobAccepted("j7", ListRevisions(_BLOG), "", Moment(BOOT, 18.0), 6),
+    JobAccepted("j8", None, "d1g357", Moment(BOOT, 19.0), project="blog"),
+    StepExited("j1", "apply", 1, StepExit(0, 9, "5ha256", 5, 3, "", 1.25)),
+]
+"""What came with revisions: an agent before them wrote none of it, and no golden file holds it."""
 
 BURIED = [
     Tombstone(f"j{number}", f"{number:064x}", state)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from adapters.yaml.bounded_reader import YamlBounds, parse_bounded
+from adapters.yaml.bounded_reader import parse_bounded
+from adapters.yaml.bounds import YamlBounds
 from benchmarks import procfs
-from benchmarks.control_plane import BenchmarkFailed, judge_burst
+from benchmarks.control_plane import Answer, BenchmarkFailed, judge_burst
 from benchmarks.figures import MEBIBYTE, Figure, Unit, at_least, at_most
 from benchmarks.large_compose import LargeCompose, inline_content, many_services
+from benchmarks.looking import stage_figures
 from benchmarks.report import Group, document, table
 from benchmarks.sample import Sample, differences, ratios
 from domain.validation import MAX_COMPOSE_FILE_BYTES, check_compose_content, check_compose_document
@@ -174,3 +176,24 @@ def test_processor_time_is_that_of_user_and_system() -> None:
     tolerance = 2.5 / os.sysconf("SC_CLK_TCK")
     assert before.user + before.system - tolerance < used
     assert used < after.user + after.system + tolerance
+
+
+def test_the_stages_of_deployments_are_told_apart_from_what_lies_between_them() -> None:
+    steps = [
+        {"step": "validate", "state": "ok", "seconds": 0.2},
+        {"step": "policy", "state": "ok", "seconds": 0.05},
+        {"step": "apply", "state": "ok", "seconds": 1.0},
+        {"step": "validate", "state": "ok", "seconds": 0.1},
+        {"step": "verify", "state": "ok", "seconds": 0.05},
+    ]
+    answer = Answer({"data": {"steps": steps}}, acknowledged_s=0.001, ended_s=1.5)
+    figures = {figure.name: figure.sample.median for figure in stage_figures([answer])}
+    assert figures["validate + policy + verify"] == pytest.approx(400.0)
+    assert figures["stage validate"] == pytest.approx(300.0)
+    assert figures["stage apply"] == pytest.approx(1000.0)
+    assert figures["in no stage"] == pytest.approx(100.0)
+
+
+def test_a_result_without_stages_is_no_measurement() -> None:
+    with pytest.raises(BenchmarkFailed, match="no stages"):
+        stage_figures([Answer({"data": {}}, acknowledged_s=0.001, ended_s=1.5)])

@@ -13,7 +13,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.yaml.bounded_reader import BoundedYamlReader, YamlBounds, parse_bounded
+from adapters.yaml.bounded_reader import BoundedYamlReader, parse_bounded
+from adapters.yaml.bounds import YamlBounds
 from application.ports.compose_reader import ComposeReader
 from domain.errors import InvalidInput
 from domain.project import ComposeFile

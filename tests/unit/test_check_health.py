@@ -10,6 +10,7 @@ import pytest
 from application.agent.handling import Completed
 from domain.commands import CheckHealth
 from domain.errors import RuntimeUnavailable
+from domain.policy import PERMISSIVE, STANDARD
 from tests.builders import deploy
 from tests.fakes.clock import EPOCH, settle
 from tests.fakes.deployment import FakeDeployment
@@ -20,7 +21,10 @@ HEALTHY = "Agent is healthy and operational"
 
 @pytest.fixture
 def host() -> FakeDeployment:
-    return FakeDeployment()
+    """One whose policy is nothing to warn of."""
+    host = FakeDeployment()
+    host.use(policy=STANDARD)
+    return host
 
 
 def at(seconds: float) -> str:
@@ -50,9 +54,22 @@ async def test_a_healthy_host_is_reported_in_full(host: FakeDeployment) -> None:
                 "checked_at": at(90),
             },
             "compose": {"available": True, "version": "2.26.1", "checked_at": at(90)},
+            "policy": {"name": "standard", "digest": STANDARD.digest, "warnings": []},
             "journal": {"intact": True, "open_jobs": 0},
         },
     )
+
+
+async def test_a_policy_that_makes_the_control_plane_root_is_said_with_the_way_out() -> None:
+    outcome = await ask(FakeDeployment())
+    (warning,) = PERMISSIVE.warnings()
+    assert "become root on this host" in warning
+    assert outcome.logs == f"{HEALTHY}\n{warning}"
+    assert outcome.data["policy"] == {
+        "name": "permissive",
+        "digest": PERMISSIVE.digest,
+        "warnings": [warning],
+    }
 
 
 async def test_the_jobs_that_are_open_are_counted(host: FakeDeployment) -> None:

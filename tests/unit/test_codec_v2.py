@@ -219,7 +219,7 @@ def test_a_map_has_at_most_ten_thousand_entries() -> None:
         ({"id": "j", "generation": 0}, "j", "generation: must be a whole number from 1"),
         ({"id": "j", "generation": None}, "j", "generation: must be a whole number, not null"),
         ({"id": "j", "deadline_s": 0}, "j", "deadline_s: must be over 0"),
-        ({"id": "j", "deadline_s": -0.5}, "j", "deadline_s: must be from 0 to"),
+        ({"id": "j", "deadline_s": -0.5}, "j", "deadline_s: must be over 0"),
         ({"id": "j", "ack": 1.5}, "j", "ack: must be a whole number, without fraction"),
     ],
 )

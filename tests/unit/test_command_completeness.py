@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from adapters.wire.messages import CommandType, command_from
-from domain.commands import CHANGING_COMMANDS, Command
+from domain.commands import CHANGING_COMMANDS, COMMAND_NAMES, ChangingCommand, Command
 from entrypoints.agent.container import AgentContainer
 from entrypoints.agent.settings import load_settings
 from tests.builders import compose_content
@@ -33,6 +33,13 @@ def test_each_type_on_the_wire_is_a_command_of_its_own() -> None:
     assert len(commands) == len(COMMANDS)
 
 
+def test_each_command_is_called_in_the_policy_as_on_the_wire() -> None:
+    names = {
+        type(command_from(name, {"payload": FULL_PAYLOAD})): name.value for name in CommandType
+    }
+    assert names == COMMAND_NAMES
+
+
 def test_each_command_has_a_handler_of_its_own(bare_environment: pytest.MonkeyPatch) -> None:
     bare_environment.setenv("SERVER_URL", "wss://cp.example/ws")
     bare_environment.setenv("AGENT_SECRET_TOKEN", "tok")
@@ -50,7 +57,7 @@ def test_each_command_has_a_file_in_the_application() -> None:
 
 
 def test_commands_that_change_something_are_commands() -> None:
-    assert set(CHANGING_COMMANDS) < COMMANDS
+    assert set(CHANGING_COMMANDS) == set(get_args(ChangingCommand)) < COMMANDS
 
 
 def test_each_type_on_the_wire_has_a_golden_transcript() -> None:
@@ -63,7 +70,13 @@ def test_each_type_on_the_wire_has_a_golden_transcript() -> None:
 def test_the_types_are_those_of_protocol_v1() -> None:
     assert json.loads(json.dumps(list(CommandType))) == [
         "DEPLOY_COMPOSE",
+        "PLAN_COMPOSE",
+        "ROLLBACK_COMPOSE",
+        "RESTART_COMPOSE",
         "STOP_COMPOSE",
+        "REMOVE_COMPOSE",
         "STATUS",
+        "LIST_PROJECTS",
+        "LIST_REVISIONS",
         "HEALTH_CHECK",
     ]

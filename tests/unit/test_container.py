@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 
 from adapters.websocket.client import WebSocketTransport
 from application.agent.agent import Agent
+from application.agent.check_health import CheckHealthHandler
 from application.agent.handling import Deadlines
 from application.agent.room import DispatchLimits
 from domain.backoff import no_jitter
-from domain.commands import DeployCompose
 from entrypoints.agent.container import (
     AgentContainer,
     backoff_of,
@@ -72,23 +73,49 @@ async def test_there_is_one_of_each_part(settings: Settings) -> None:
 async def test_each_handler_has_the_parts_that_it_asks_for(settings: Settings) -> None:
     container = AgentContainer(settings=settings())
     shared = {
-        "_clock": container.clock(),
-        "_book": container.book(),
-        "_files": container.project_files(),
-        "_reader": container.compose_reader(),
-        "_runtime": container.compose_runtime(),
-        "_deadlines": container.deadlines(),
-        "_host": container.host(),
+        "clock": container.clock(),
+        "book": container.book(),
+        "engine": container.engine(),
+        "files": container.project_files(),
+        "store": container.revision_store(),
+        "state": container.engine_state(),
+        "logins": container.registry_logins(),
+        "reader": container.compose_reader(),
+        "runtime": container.compose_runtime(),
+        "deadlines": container.deadlines(),
+        "host": container.host(),
+        "policy": container.policy(),
+        "paths": container.host_paths(),
+        "places": container.host_places(),
+        "judge": container.judge(),
+        "images": container.images(),
+        "rollout": container.rollout(),
+        "revisions": container.revisions(),
+        "going_back": container.going_back(),
     }
-    handlers = container.handlers()
-    assert vars(handlers[DeployCompose])["_engine"] is container.engine()
     asked_for: set[str] = set()
-    for handler in handlers.values():
-        parts = {name: part for name, part in vars(handler).items() if name in shared}
+    for user in (
+        *container.handlers().values(),
+        container.judge(),
+        container.images(),
+        container.rollout(),
+        container.revisions(),
+        container.going_back(),
+    ):
+        parts = {name: part for name, part in parts_of(user).items() if name in shared}
         assert parts
+        if isinstance(user, CheckHealthHandler):
+            del parts["engine"]  # Its own, which remembers what it was told.
         assert all(part is shared[name] for name, part in parts.items())
         asked_for |= parts.keys()
     assert asked_for == shared.keys()
+
+
+def parts_of(user: object) -> dict[str, object]:
+    """What a handler, or a part of several, works with, by the name that it was given as."""
+    if dataclasses.is_dataclass(user):
+        return {one.name: getattr(user, one.name) for one in dataclasses.fields(user)}
+    return {name.removeprefix("_"): part for name, part in vars(user).items()}
 
 
 async def test_what_survives_the_agent_is_one_for_all_who_use_it(settings: Settings) -> None:
@@ -104,6 +131,11 @@ async def test_what_survives_the_agent_is_one_for_all_who_use_it(settings: Setti
         (container.book(), vars(container.leftovers())["_book"]),
         (container.live(), vars(container.leftovers())["_live"]),
         (container.live(), container.sequenced().live),
+        (container.private_parts(), tools.private),
+        (container.private_parts(), vars(container.admission())["_private"]),
+        (container.private_parts(), vars(container.leftovers())["_private"]),
+        (container.registry_logins(), vars(container.leftovers())["_logins"]),
+        (container.policy(), vars(container.admission())["_policy"]),
         (container.outbox(), vars(container.dispatcher())["_results"]),
         (container.admission(), container.sequenced().admission),
     ]:

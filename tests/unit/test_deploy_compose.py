@@ -6,15 +6,43 @@ import asyncio
 
 import pytest
 
-from application.agent.handling import Completed, Failed, Outcome
-from domain.errors import Conflict, InvalidInput, NoSpace, RuntimeUnavailable, StorageUnavailable
-from tests.builders import REJECTED_CONTENT, compose_content, deploy
-from tests.fakes.clock import settle
+from application.agent.handling import Completed, Failed
+from domain.commands import RegistryLogin
+from domain.content import ExtraFile
+from domain.errors import (
+    Canceled,
+    Conflict,
+    InvalidInput,
+    NoSpace,
+    RuntimeUnavailable,
+    StorageUnavailable,
+)
+from domain.policy import STANDARD
+from domain.revision import RanImage, RevisionState
+from tests.builders import IMAGE, REJECTED_CONTENT, deploy
+from tests.fakes.clock import EPOCH
 from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment
+from tests.fakes.engine_state import image_facts
+from tests.unit.deploying import (
+    APP,
+    BLOG,
+    NEW,
+    OF_APP,
+    OLD,
+    begin,
+    commands_of,
+    completed,
+    failed,
+    history,
+    revision,
+    steps_of,
+    wish,
+)
 
-OLD = compose_content("old")
-NEW = compose_content("new")
+GOOD_STEPS = [("validate", "ok"), ("policy", "ok"), ("apply", "ok")]
+JUDGED = [("wait", "ok"), ("verify", "ok"), ("record", "ok")]
+LOGIN = RegistryLogin("registry.example.com", "ann", "s3cr3t")
 
 
 @pytest.fixture
@@ -22,53 +50,132 @@ def host() -> FakeDeployment:
     return FakeDeployment()
 
 
-def failed(outcome: Outcome) -> Failed:
-    assert isinstance(outcome, Failed)
-    return outcome
+# What goes well.
 
 
 async def test_a_deployment_says_protocol_v1s_sentence_and_what_compose_printed(
     host: FakeDeployment,
 ) -> None:
-    assert await host.deploy(deploy("blog", NEW)) == Completed(
+    command = deploy("blog", NEW)
+    outcome = completed(await host.deploy(command))
+    assert outcome.logs == (
         "Project 'blog' deployed successfully.\n\nOutput:\n"
-        " Container blog-new-1  Created\n Container blog-new-1  Started\n"
+        " Container blog-web-1  Created\n Container blog-web-1  Started\n"
     )
+    assert steps_of(outcome) == GOOD_STEPS + JUDGED
+    assert (outcome.data["revision"], outcome.data["digest"]) == (1, command.content.digest)
     assert host.files.content("blog") == NEW
     assert host.runtime.running == {"blog": NEW}
+
+
+async def test_it_is_a_good_revision_with_the_images_that_ran(host: FakeDeployment) -> None:
+    await host.deploy(wish(requested_by="ann"), "j1")
+    (web,) = host.state.projects["blog"]
+    made = await revision(host, 1)
+    assert (made.state, made.job_id, made.options.requested_by) == (RevisionState.GOOD, "j1", "ann")
+    assert made.created_at == EPOCH.timestamp()
+    assert made.images == (RanImage("web", IMAGE, str(web.image_id)),)
+    (expected,) = made.expected
+    assert (expected.image_id, expected.config_hash) == (web.image_id, web.config_hash)
+    assert (await history(host)).current == 1
 
 
 async def test_the_name_is_said_as_it_was_given_and_compose_gets_it_lower_cased(
     host: FakeDeployment,
 ) -> None:
-    outcome = await host.deploy(deploy("MyApp", NEW))
-    assert isinstance(outcome, Completed)
+    outcome = completed(await host.deploy(deploy("MyApp", NEW)))
     assert outcome.logs.startswith("Project 'MyApp' deployed successfully.\n\nOutput:\n")
     assert host.files.content("MyApp") == NEW
     assert set(host.runtime.running) == {"myapp"}
 
 
-async def test_what_is_checked_is_the_new_file_while_the_old_one_is_still_current(
+async def test_what_is_judged_is_the_new_file_while_the_old_one_is_still_current(
     host: FakeDeployment,
 ) -> None:
     host.files.put("blog", OLD)
-    checking = host.runtime.hang("check")
-    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW)))
-    await checking.started.wait()
-    assert [host.files.read(path) for path in host.files.staged] == [NEW]
+    judging = host.runtime.hang("resolve")
+    _, deploying = await begin(host, wish(NEW))
+    assert judging.started.is_set()
+    assert [host.files.at(path) for path in host.files.staged] == [NEW]
     assert host.files.content("blog") == OLD
-    checking.release.set()
-    await deploying
-    assert host.files.content("blog") == NEW
-    assert host.runtime.calls == [("check", "blog"), ("up", "blog")]
+    judging.release.set()
+    completed(await deploying)
+    assert (host.files.content("blog"), host.files.staged) == (NEW, [])
 
 
-async def test_deploying_again_replaces_the_file_and_brings_up_what_it_says(
+async def test_deploying_again_makes_another_revision_and_brings_up_what_it_says(
     host: FakeDeployment,
 ) -> None:
-    for content in (OLD, NEW):
-        assert isinstance(await host.deploy(deploy("blog", content)), Completed)
+    for content in (OLD, NEW, NEW):
+        completed(await host.deploy(wish(content)))
     assert host.runtime.running == {"blog": NEW}
+    numbers = [(one.number, one.state) for one in (await history(host)).revisions]
+    assert numbers == [(number, RevisionState.GOOD) for number in (1, 2, 3)]
+    assert len(host.store.contents["blog"]) == 2
+
+
+async def test_env_and_files_come_with_their_modes_and_those_of_before_go(
+    host: FakeDeployment,
+) -> None:
+    content = NEW + b"    environment: {COLOUR: '${COLOUR}'}\n"
+    files = [ExtraFile("conf/a.conf", b"a"), ExtraFile("run.sh", b"b", 0o755)]
+    completed(await host.deploy(wish(content, env=b"COLOUR=red\n", files=files)))
+    assert host.files.content("blog", ".env") == b"COLOUR=red\n"
+    assert host.files.content("blog", "conf/a.conf") == b"a"
+    assert host.files.modes["/projects/blog/run.sh"] == 0o755
+    before = host.state.projects["blog"]
+    completed(await host.deploy(wish(content, env=b"COLOUR=blue\n", files=files[:1])))
+    assert host.files.content("blog", "run.sh") is None
+    assert host.state.projects["blog"] != before
+
+
+async def test_options_reach_compose(host: FakeDeployment) -> None:
+    host.runtime.registry[APP] = image_facts("b")
+    content = OF_APP + b"    profiles: [debug]\n"
+    completed(await host.deploy(wish(content, profiles=("debug",), remove_orphans=True)))
+    told = dict(host.runtime.options)
+    assert (told["pull"].services, told["pull"].profiles) == (("web",), ("debug",))
+    assert (told["up"].remove_orphans, told["up"].profiles) == (True, ("debug",))
+    assert told["up"].docker_config == ""
+
+
+async def test_images_that_are_missing_are_pulled_before_anything_that_runs_is_touched(
+    host: FakeDeployment,
+) -> None:
+    host.runtime.registry[APP] = image_facts("b")
+    outcome = completed(await host.deploy(wish(OF_APP)))
+    assert commands_of(host) == ["pull", "up"]
+    assert [name for name, _ in steps_of(outcome)][:4] == ["validate", "policy", "pull", "apply"]
+    completed(await host.deploy(wish(OF_APP)))
+    assert commands_of(host) == ["pull", "up", "up"]
+
+
+async def test_a_file_that_is_mounted_and_changed_makes_its_service_start_again(
+    host: FakeDeployment,
+) -> None:
+    content = NEW + b"    volumes: ['./a.conf:/etc/a.conf']\n"
+    completed(await host.deploy(wish(content, files=[ExtraFile("a.conf", b"1")])))
+    outcome = completed(await host.deploy(wish(content, files=[ExtraFile("a.conf", b"2")])))
+    assert ("reload", "ok") in steps_of(outcome)
+    assert commands_of(host) == ["up", "up", "restart"]
+    completed(await host.deploy(wish(content, files=[ExtraFile("a.conf", b"2")])))
+    assert commands_of(host) == ["up", "up", "restart", "up"]
+
+
+async def test_credentials_are_judged_first_and_are_there_for_the_pull_and_for_up(
+    host: FakeDeployment,
+) -> None:
+    host.runtime.registry[APP] = image_facts("b")
+    outcome = completed(await host.deploy(wish(OF_APP, registry_auth=[LOGIN]), "j1"))
+    assert ("login", "ok") in steps_of(outcome)
+    calls = [name for name, _ in host.runtime.calls]
+    assert calls.index("login") < calls.index("pull")
+    assert ("login", "registry.example.com") in host.runtime.calls
+    assert {o.docker_config for n, o in host.runtime.options} == {"/state/logins/j1"}
+    assert "s3cr3t" not in str(outcome)
+
+
+# What is refused before anything is touched.
 
 
 @pytest.mark.parametrize(
@@ -105,48 +212,94 @@ async def test_a_file_that_compose_rejects_replaces_nothing_and_the_cause_is_sai
         "docker compose config failed with exit code 15; nothing was changed",
         cause=cause,
         logs=f"{cause}\n",
-        data={"reason": "compose_failed", "exit_code": 15},
+        data={
+            "reason": "compose_failed",
+            "exit_code": 15,
+            "steps": [{"step": "validate", "state": "failed", "seconds": 0.0}],
+        },
     )
     assert outcome.error == (
         f"docker compose config failed with exit code 15; nothing was changed: {cause}"
     )
     assert set(host.files.on_disk.values()) == {OLD}
-    assert host.runtime.names_of("up") == []
+    assert commands_of(host) == []
+    assert [one.number for one in (await history(host)).revisions] == [1]  # The adopted one.
 
 
 async def test_a_new_project_that_compose_rejects_leaves_no_trace(host: FakeDeployment) -> None:
     failed(await host.deploy(deploy("blog", REJECTED_CONTENT)))
     assert host.files.on_disk == {}
+    assert (await history(host)).revisions == ()
 
 
-async def test_a_check_that_hangs_is_ended_after_its_deadline_and_replaces_nothing(
+async def test_a_question_to_compose_that_hangs_is_ended_and_replaces_nothing(
     host: FakeDeployment,
 ) -> None:
     host.files.put("blog", OLD)
-    check = host.runtime.script("check", Scripted(output=b"still checking\n", hangs=True))
+    judging = host.runtime.hang("resolve")
     deploying = asyncio.create_task(host.deploy(deploy("blog", NEW)))
-    await check.started.wait()
+    await judging.started.wait()
     await host.clock.advance(59.9)
     assert not deploying.done()
     await host.clock.advance(0.2)
-    assert await deploying == Failed(
-        "docker compose config took longer than 60 s and was ended; nothing was changed",
-        logs="still checking\n",
-        data={"reason": "deadline"},
+    outcome = failed(await deploying)
+    assert outcome.error == (
+        "docker compose config took longer than 60 s and was ended; nothing was changed"
     )
-    assert host.runtime.cancelled == [("check", "blog")]
+    assert outcome.data["reason"] == "deadline"
+    assert host.runtime.cancelled == [("resolve", "blog")]
     assert set(host.files.on_disk.values()) == {OLD}
 
 
-async def test_an_engine_that_is_down_is_said_before_anything_is_written(
+async def test_what_the_policy_does_not_allow_changes_nothing(host: FakeDeployment) -> None:
+    host.use(policy=STANDARD)
+    host.files.put("blog", OLD)
+    outcome = failed(await host.deploy(wish(NEW + b"    privileged: true\n")))
+    assert outcome.data["reason"] == "policy"
+    assert steps_of(outcome) == [("validate", "ok"), ("policy", "failed")]
+    assert set(host.files.on_disk.values()) == {OLD}
+    assert commands_of(host) == []
+
+
+async def test_credentials_that_are_not_accepted_stop_it_and_the_password_is_never_said(
     host: FakeDeployment,
 ) -> None:
     host.files.put("blog", OLD)
-    host.engine.is_down = True
-    with pytest.raises(RuntimeUnavailable, match="start Docker Engine"):
-        await host.deploy(deploy("blog", NEW))
+    host.runtime.script("login", Scripted(exit_code=1, output=b"denied for ann:s3cr3t\n"))
+    outcome = failed(await host.deploy(wish(registry_auth=[LOGIN])))
+    assert outcome.what == (
+        "registry.example.com does not accept these credentials; nothing was changed"
+    )
+    assert (outcome.cause, outcome.logs) == ("denied for ann:***", "denied for ann:***\n")
+    assert outcome.data["reason"] == "registry_login_failed"
     assert set(host.files.on_disk.values()) == {OLD}
-    assert host.runtime.calls == []
+    spoken = [step for step in host.live.steps("job-1") if step.step == "login"]
+    assert b"s3cr3t" not in (await spoken[0].running.output(0, 1000))[1]
+
+
+async def test_a_registry_that_hangs_is_given_up(host: FakeDeployment) -> None:
+    login = host.runtime.hang("login")
+    deploying = asyncio.create_task(host.deploy(wish(registry_auth=[LOGIN])))
+    await login.started.wait()
+    await host.clock.advance(61)
+    outcome = failed(await deploying)
+    assert outcome.error == "docker login took longer than 60 s and was ended; nothing was changed"
+    assert outcome.data["reason"] == "deadline"
+
+
+async def test_an_image_that_cannot_be_pulled_changes_nothing_that_runs(
+    host: FakeDeployment,
+) -> None:
+    completed(await host.deploy(wish(OLD)))
+    outcome = failed(await host.deploy(wish(OF_APP)))
+    assert outcome.data["reason"] == "pull_failed"
+    assert outcome.error == (
+        "docker compose pull failed with exit code 1; nothing was changed: "
+        f"Error response from daemon: {APP} not found"
+    )
+    assert (host.files.content("blog"), host.runtime.running) == (OLD, {"blog": OLD})
+    assert commands_of(host) == ["up", "pull"]
+    assert [one.number for one in (await history(host)).revisions] == [1]
 
 
 async def test_compose_that_is_missing_is_said_and_nothing_is_replaced(
@@ -159,160 +312,22 @@ async def test_compose_that_is_missing_is_said_and_nothing_is_replaced(
     assert set(host.files.on_disk.values()) == {OLD}
 
 
-async def test_an_up_that_fails_keeps_the_new_file_and_says_so(host: FakeDeployment) -> None:
-    host.files.put("blog", OLD)
-    printed = b"blog-web Pulling\nError response from daemon: pull access denied for nothing\n"
-    host.runtime.script("up", Scripted(exit_code=18, output=printed))
-    outcome = failed(await host.deploy(deploy("blog", NEW)))
-    assert outcome == Failed(
-        "docker compose up failed with exit code 18; the new compose file is kept, and containers "
-        "may be half-way between the old and the new",
-        cause="Error response from daemon: pull access denied for nothing",
-        logs=printed.decode(),
-        data={"reason": "compose_failed", "exit_code": 18},
-    )
-    assert set(host.files.on_disk.values()) == {NEW}
-
-
-async def test_an_up_that_fails_without_a_word_says_that(host: FakeDeployment) -> None:
-    host.runtime.script("up", Scripted(exit_code=1))
-    outcome = failed(await host.deploy(deploy("blog", NEW)))
-    assert outcome.error.endswith("the old and the new: it printed nothing")
-    assert outcome.data["exit_code"] == 1
-
-
-async def test_an_up_that_is_killed_again_and_again_is_interrupted_and_keeps_the_new_file(
-    host: FakeDeployment,
-) -> None:
-    host.files.put("blog", OLD)
-    for _ in range(3):
-        host.runtime.script("up", Scripted(exit_code=-9, output=b"pulling\n"))
-    outcome = failed(await host.deploy(deploy("blog", NEW)))
-    assert outcome == Failed(
-        "docker compose up was killed 3 times; the new compose file is kept, and containers may be "
-        "half-way between the old and the new",
-        logs="pulling\n",
-        data={"reason": "interrupted"},
-    )
-    assert set(host.files.on_disk.values()) == {NEW}
-    assert host.runtime.names_of("up") == ["blog"] * 3
-
-
-async def test_a_check_that_is_killed_is_tried_again(host: FakeDeployment) -> None:
-    host.runtime.script("check", Scripted(exit_code=-9))
-    assert isinstance(await host.deploy(deploy("blog", NEW)), Completed)
-    assert host.runtime.calls == [("check", "blog"), ("check", "blog"), ("up", "blog")]
-
-
-async def test_an_up_that_hangs_is_ended_after_its_deadline_and_keeps_the_new_file(
-    host: FakeDeployment,
-) -> None:
-    up = host.runtime.hang("up")
-    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW)))
-    await up.started.wait()
-    await host.clock.advance(1799)
-    assert not deploying.done()
-    await host.clock.advance(1)
-    outcome = failed(await deploying)
-    assert outcome.what == (
-        "docker compose up took longer than 1800 s and was ended; the new compose file is kept, and "
-        "containers may be half-way between the old and the new"
-    )
-    assert host.files.content("blog") == NEW
-    assert (host.runtime.cancelled, host.runtime.calls_under_way) == ([("up", "blog")], 0)
-
-
-async def test_each_step_has_a_deadline_of_its_own(host: FakeDeployment) -> None:
-    check, up = host.runtime.hang("check"), host.runtime.hang("up")
-    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW)))
-    await check.started.wait()
-    await host.clock.advance(59)
-    check.release.set()
-    await up.started.wait()
-    await host.clock.advance(1799)
-    up.release.set()
-    assert isinstance(await deploying, Completed)
-
-
-@pytest.mark.parametrize("subcommand", ["check", "up"])
-async def test_cancelled_it_leaves_the_step_alone_and_goes_on_with_it_when_it_is_called_again(
-    host: FakeDeployment, subcommand: str
-) -> None:
-    host.files.put("blog", OLD)
-    hanging = host.runtime.hang(subcommand)
-    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
-    await hanging.started.wait()
-    deploying.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await deploying
-    await settle()
-    assert (host.runtime.cancelled, host.runtime.calls_under_way) == ([], 1)
-    # A check that runs still reads its file.
-    assert len(host.files.staged) == (subcommand == "check")
-    again = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
-    await settle()
-    assert not again.done()
-    hanging.release.set()
-    assert isinstance(await again, Completed)
-    assert host.runtime.calls == [("check", "blog"), ("up", "blog")]
-    assert (host.files.staged, host.files.content("blog")) == ([], NEW)
-
-
-async def test_called_again_after_the_check_it_asks_and_judges_nothing_again(
-    host: FakeDeployment,
-) -> None:
-    check = host.runtime.hang("check")
-    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
-    await check.started.wait()
-    deploying.cancel()
-    await asyncio.wait({deploying})
-    check.release.set()
-    await settle()
-    host.engine.is_down = True
-    assert isinstance(await host.deploy(deploy("blog", NEW), "j1"), Completed)
-    assert (host.reader.read_files, host.engine.asked, host.runtime.versions_asked) == (1, 1, 1)
-
-
-async def test_called_again_after_the_file_was_published_it_brings_up_what_is_there_now(
-    host: FakeDeployment,
-) -> None:
-    up = host.runtime.hang("up")
-    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
-    await up.started.wait()
-    deploying.cancel()
-    await asyncio.wait({deploying})
-    host.executor.interrupt()
-    host.files.put("blog", OLD)
-    assert isinstance(await host.deploy(deploy("blog", NEW), "j1"), Completed)
-    assert host.runtime.running == {"blog": OLD}
-    assert host.files.publications == 1
-
-
-async def test_killed_between_the_check_and_the_publication_the_file_is_published_once(
-    host: FakeDeployment,
-) -> None:
-    host.files.put("blog", OLD)
-    check = host.runtime.hang("check")
-    deploying = asyncio.create_task(host.deploy(deploy("blog", NEW), "j1"))
-    await check.started.wait()
-    host.disk.hold()
-    check.release.set()
-    await settle()
-    deploying.cancel()
-    host.disk.release()
-    await asyncio.wait({deploying})
-    assert isinstance(await host.deploy(deploy("blog", NEW), "j1"), Completed)
-    assert (host.files.content("blog"), host.files.staged) == (NEW, [])
-    assert host.runtime.names_of("check") == ["blog"]
-
-
 async def test_a_full_disk_is_said_and_nothing_is_run(host: FakeDeployment) -> None:
     host.files.put("blog", OLD)
     host.files.is_full = True
     with pytest.raises(NoSpace, match="no space left"):
         await host.deploy(deploy("blog", NEW))
     assert set(host.files.on_disk.values()) == {OLD}
-    assert host.runtime.calls == []
+    assert commands_of(host) == []
+
+
+async def test_a_revision_that_cannot_be_kept_is_not_published(host: FakeDeployment) -> None:
+    completed(await host.deploy(wish(OLD)))
+    host.store.is_full = True
+    with pytest.raises(NoSpace):
+        await host.deploy(wish(NEW))
+    assert (host.files.content("blog"), host.files.staged) == (OLD, [])
+    assert commands_of(host) == ["up"]
 
 
 async def test_a_file_that_cannot_be_published_is_not_brought_up(host: FakeDeployment) -> None:
@@ -321,7 +336,7 @@ async def test_a_file_that_cannot_be_published_is_not_brought_up(host: FakeDeplo
     with pytest.raises(StorageUnavailable):
         await host.deploy(deploy("blog", NEW))
     assert set(host.files.on_disk.values()) == {OLD}
-    assert host.runtime.names_of("up") == []
+    assert commands_of(host) == []
 
 
 async def test_a_name_that_compose_takes_for_another_project_is_a_conflict(
@@ -343,3 +358,115 @@ async def test_a_link_in_the_projects_place_is_refused_and_nothing_is_run(
         await host.deploy(deploy("blog", NEW))
     assert host.files.on_disk == {}
     assert host.runtime.calls == []
+
+
+# An engine that is down.
+
+
+async def test_an_engine_that_is_down_is_waited_for(host: FakeDeployment) -> None:
+    host.lose_engine()
+    _, deploying = await begin(host, wish())
+    await host.clock.advance(119)
+    assert (deploying.done(), host.files.on_disk) == (False, {})
+    host.find_engine()
+    await host.clock.advance(1)
+    outcome = completed(await deploying)
+    assert steps_of(outcome)[0] == ("engine", "ok")
+    told = host.live.steps("j1")[0]
+    assert told.step == "engine"
+    assert (await told.running.output(0, 1000))[1].endswith(b"it answers again\n")
+
+
+async def test_an_engine_that_stays_down_is_said_and_nothing_is_written(
+    host: FakeDeployment,
+) -> None:
+    host.files.put("blog", OLD)
+    host.lose_engine()
+    _, deploying = await begin(host, wish())
+    await host.clock.advance(121)
+    with pytest.raises(RuntimeUnavailable, match="start Docker Engine"):
+        await deploying
+    assert set(host.files.on_disk.values()) == {OLD}
+    assert commands_of(host) == []
+
+
+async def test_it_is_waited_for_no_longer_than_the_jobs_deadline(host: FakeDeployment) -> None:
+    host.lose_engine()
+    _, deploying = await begin(host, wish(), deadline_s=5)
+    await host.clock.advance(6)
+    with pytest.raises(RuntimeUnavailable):
+        await deploying
+
+
+# Cancelled before anything was touched.
+
+
+@pytest.mark.parametrize("where", ["engine", "pull"])
+async def test_cancelled_before_it_was_published_nothing_was_changed(
+    host: FakeDeployment, where: str
+) -> None:
+    host.files.put("blog", OLD)
+    if where == "engine":
+        host.lose_engine()
+    else:
+        host.runtime.hang("pull")
+    steps, deploying = await begin(host, wish(OF_APP))
+    steps.cancel()
+    with pytest.raises(Canceled, match="nothing was changed"):
+        await deploying
+    assert set(host.files.on_disk.values()) == {OLD}
+    assert "up" not in commands_of(host)
+    assert ("canceled") in {one["state"] for one in steps.stages.report()}
+
+
+async def test_the_jobs_deadline_ends_a_pull_and_nothing_was_changed(host: FakeDeployment) -> None:
+    completed(await host.deploy(wish(OLD)))
+    host.runtime.hang("pull")
+    _, deploying = await begin(host, wish(OF_APP), deadline_s=5)
+    await host.clock.advance(6)
+    outcome = failed(await deploying)
+    assert outcome.data["reason"] == "deadline"
+    assert outcome.error == (
+        "docker compose pull was ended, because the job's deadline had passed; nothing was changed"
+    )
+    assert (host.files.content("blog"), host.runtime.running) == (OLD, {"blog": OLD})
+
+
+# What cannot be written down in the end.
+
+
+async def test_a_history_that_cannot_be_written_is_said_though_the_project_runs(
+    host: FakeDeployment,
+) -> None:
+    up = host.runtime.hang("up")
+    _, deploying = await begin(host, wish())
+    host.store.is_full = True
+    up.release.set()
+    outcome = failed(await deploying)
+    assert outcome.what == "the project runs as it should, and that could not be written down"
+    assert outcome.data["reason"] == "no_space"
+    assert steps_of(outcome)[-1] == ("record", "failed")
+    assert host.runtime.running == {"blog": NEW}
+    host.store.is_full = False
+    again = completed(await host.deploy(wish(), "j1"))
+    assert (again.data["revision"], commands_of(host)) == (1, ["up"])
+    assert (await history(host)).current == 1
+
+
+async def test_a_project_from_before_revisions_is_adopted_so_that_it_can_be_gone_back_to(
+    host: FakeDeployment,
+) -> None:
+    host.files.put("blog", OLD)
+    completed(await host.deploy(wish(NEW)))
+    adopted, made = (await history(host)).revisions
+    assert (adopted.job_id, adopted.state) == ("adopted", RevisionState.GOOD)
+    assert (await host.store.content(BLOG, adopted.number)).file.content == OLD
+    assert made.number == 2
+
+
+async def test_what_runs_in_one_project_is_no_concern_of_another(host: FakeDeployment) -> None:
+    outcomes = await asyncio.gather(
+        *(host.deploy(wish(name=name)) for name in ("blog", "shop", "wiki"))
+    )
+    assert all(isinstance(outcome, Completed) for outcome in outcomes)
+    assert host.runtime.overlaps == 0

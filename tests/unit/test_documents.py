@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
@@ -12,17 +14,38 @@ from adapters.compose.sh_runtime import LISTING_BYTES, OLDEST_COMPOSE
 from adapters.debug_http.api import OPEN_COMMANDS
 from adapters.wire.codec import MAX_DEPTH, MAX_FRAME_BYTES, MAX_RESPONSE_BYTES
 from adapters.wire.messages import CommandType
-from adapters.yaml.bounded_reader import YamlBounds
-from application.agent import outbox
+from adapters.yaml.bounds import YamlBounds
+from application.agent import (
+    deploy_compose,
+    going_back,
+    images,
+    outbox,
+    project_judge,
+    rollout,
+)
+from application.agent.remove_compose import TAKE_OFF
+from application.agent.restart_compose import RESTART
 from application.agent.room import DispatchLimits
-from domain.errors import InstaDeployError
+from application.agent.stop_compose import REMOVE
+from domain.commands import (
+    LONGEST_WAIT_S,
+    MAX_LABELS,
+    MAX_PROFILES,
+    MAX_REGISTRIES,
+    DeployOptions,
+)
+from domain.content import MAX_CONTENT_BYTES, MAX_FILES, check_env
+from domain.drift import DriftKind
+from domain.errors import InstaDeployError, InvalidInput
 from domain.job import JobState, is_terminal
 from domain.output import HEAD_BYTES, TAIL_BYTES
+from domain.revision import KEPT_REVISIONS
 from domain.validation import MAX_COMPOSE_FILE_BYTES, MAX_JOB_ID_LENGTH, MAX_PROJECT_NAME_LENGTH
 from entrypoints.agent.settings import DEFAULT_ENV_FILE, AgentSettings, variable_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 README: Final = ROOT / "README.md"
+DEPLOYMENTS: Final = ROOT / "docs" / "deployments.md"
 PROTOCOL: Final = ROOT / "docs" / "protocol.md"
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NEVER_SENT: Final = {"protocol", "transport_lost", "transport_refused"}
@@ -138,7 +161,9 @@ def all_codes() -> set[str]:
         for path in (ROOT / layer).rglob("*.py")
     ]
     written = {
-        found for path in sources for found in re.findall(r'"reason": "(\w+)"', text_of(path))
+        found
+        for path in sources
+        for found in re.findall(r'(?:"reason": |_renamed\(.*, )"(\w+)"', text_of(path))
     }
     ends = {state.value for state in JobState if is_terminal(state)}
     return ours | written | (ends - {JobState.SUCCEEDED, JobState.FAILED})
@@ -179,6 +204,22 @@ QUEUE = DispatchLimits()
         (README, "id", [f"{MAX_JOB_ID_LENGTH} characters"]),
         (README, "project name", [f"{MAX_PROJECT_NAME_LENGTH} characters"]),
         (README, "compose file", [f"{MAX_COMPOSE_FILE_BYTES // _MIB} MiB"]),
+        (
+            README,
+            "compose file, variables and files of a deployment",
+            [f"{MAX_CONTENT_BYTES // _MIB} MiB", f"{MAX_FILES} files"],
+        ),
+        (
+            README,
+            "profiles, labels, registry logins of a deployment",
+            [f"{MAX_PROFILES}, {MAX_LABELS}, {MAX_REGISTRIES}"],
+        ),
+        (
+            README,
+            "how long a deployment may wait for its containers",
+            [f"{LONGEST_WAIT_S / 3600:g} hours"],
+        ),
+        (README, "revisions of a project", [f"{KEPT_REVISIONS}"]),
         (README, "YAML depth", [f"{YAML.depth} levels"]),
         (README, "YAML nodes", [f"{YAML.nodes:,}", f"{YAML.expanded_nodes:,}"]),
         (
@@ -206,6 +247,12 @@ QUEUE = DispatchLimits()
         (PROTOCOL, "id", [f"{MAX_JOB_ID_LENGTH} characters"]),
         (PROTOCOL, "project_name", [f"{MAX_PROJECT_NAME_LENGTH} characters"]),
         (PROTOCOL, "compose file", [f"{MAX_COMPOSE_FILE_BYTES // _MIB} MiB"]),
+        (
+            PROTOCOL,
+            "compose file, `env` and `files` together, decoded",
+            [f"{MAX_CONTENT_BYTES // _MIB} MiB"],
+        ),
+        (PROTOCOL, "files", [f"{MAX_FILES}"]),
         (PROTOCOL, "response", [f"{MAX_RESPONSE_BYTES // _MIB} MiB"]),
         (
             PROTOCOL,
@@ -218,6 +265,46 @@ def test_a_limit_is_what_the_code_has(document: Path, what: str, limits: list[st
     table = {row[0]: row[1] for row in rows(section(document, SECTION_OF_LIMITS[document]))}
     for limit in limits:
         assert re.search(rf"(?<![\d,]){re.escape(limit)}\b", table[what])
+
+
+def test_everything_that_a_deployment_may_carry_is_in_the_protocol_and_in_the_schema() -> None:
+    documented = {row[0] for row in rows(section(PROTOCOL, "What a deployment may carry"))}
+    everything = {"env", "files", "registry_auth", "deadline_s"}
+    everything |= {field.name for field in fields(DeployOptions)}
+    assert documented == everything
+    schema = json.loads(text_of(ROOT / "docs" / "schemas" / "command.schema.json"))
+    in_schema = set(schema["$defs"]["deployment"]["properties"])
+    assert in_schema == everything - {"deadline_s"} | {"project_name", "compose_file_base64"}
+
+
+def test_every_step_of_a_deployment_is_in_its_document() -> None:
+    documented = [row[0] for row in rows(section(DEPLOYMENTS, "The steps"))]
+    before = [deploy_compose.ENGINE, project_judge.VALIDATE, project_judge.POLICY]
+    before += [deploy_compose.LOGIN, images.PULL, images.BUILD]
+    after = [rollout.APPLY, rollout.RELOAD, rollout.WAIT, rollout.VERIFY, deploy_compose.RECORD]
+    assert documented == before + after
+    for name in (going_back.ROLL_BACK, going_back.TAKE_AWAY, TAKE_OFF, REMOVE, RESTART):
+        assert f"`{name}`" in " ".join(section(DEPLOYMENTS, "The steps").split())
+
+
+def test_what_differs_and_what_would_be_done_is_in_the_protocol() -> None:
+    said = section(PROTOCOL, "What success says")
+    actions = ("create", "recreate", "start", "restart", "scale", "keep", "remove")
+    for word in (*map(str, DriftKind), *actions):
+        assert f"`{word}`" in said
+
+
+def test_the_variables_that_are_refused_are_those_of_the_document() -> None:
+    listed = section(DEPLOYMENTS, "Variables")
+    names = re.findall(r"`([A-Z][A-Z0-9_]*\*?)`", listed.partition("- `LD_*`")[2])
+    allowed = {"COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR"}
+    assert allowed < set(names)
+    for name in ["LD_X", *(name.replace("*", "X") for name in names)]:
+        if name in allowed:
+            check_env(f"{name}=1\n".encode())
+            continue
+        with pytest.raises(InvalidInput):
+            check_env(f"{name}=1\n".encode())
 
 
 SECTION_OF_LIMITS: Final = {README: "Limits", PROTOCOL: "Sizes"}

@@ -15,7 +15,12 @@ from domain.output import BoundedOutput
 from domain.project import Project, ProjectName
 from tests.builders import compose_content
 from tests.contracts.compose_executor import ComposeExecutorContract
-from tests.contracts.container_names import ContainerNamesContract, Leave
+from tests.contracts.container_names import (
+    ContainerNamesContract,
+    Leave,
+    RenameByHand,
+    web_of,
+)
 from tests.contracts.executor_lives import ExecutorLivesContract
 from tests.contracts.executor_surroundings import (
     FIRST_BYTES,
@@ -46,7 +51,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def compose(files: FakeProjectFiles) -> FakeComposeRuntime:
-    return FakeComposeRuntime(files.read)
+    return FakeComposeRuntime(files.at)
 
 
 @pytest.fixture
@@ -213,3 +218,10 @@ class TestFakeContainerNames(ContainerNamesContract):
     @pytest.fixture
     def names_of(self, compose: FakeComposeRuntime) -> Callable[[ProjectName], list[str]]:
         return lambda name: compose.names_on_engine(name.compose_name)
+
+    @pytest.fixture
+    def rename_by_hand(self, compose: FakeComposeRuntime) -> RenameByHand:
+        def rename(name: ProjectName, wrong: str) -> str:
+            return compose.state.change(name.compose_name, web_of(name), name=wrong).id
+
+        return rename

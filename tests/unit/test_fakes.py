@@ -23,7 +23,7 @@ from tests.fakes.clock import FakeClock, settle
 from tests.fakes.compose_runtime import FakeComposeRuntime, Scripted
 from tests.fakes.engine import FakeEngine
 from tests.fakes.host import FakeHost
-from tests.fakes.project_files import FakeProjectFiles
+from tests.fakes.project_files import ROOT, FakeProjectFiles
 
 
 class TestFakeClock(ClockContract):
@@ -94,7 +94,7 @@ class TestFakeProjectFiles(ProjectFilesContract):
 
     @pytest.fixture
     def read(self, fake: FakeProjectFiles) -> Callable[[str], bytes]:
-        return fake.read
+        return fake.at
 
     @pytest.fixture
     def everything(self, fake: FakeProjectFiles) -> Callable[[], set[str]]:
@@ -115,6 +115,17 @@ class TestFakeProjectFiles(ProjectFilesContract):
     def link_file(self, fake: FakeProjectFiles) -> Callable[[str], None]:
         return fake.linked_files.add
 
+    @pytest.fixture
+    def link(self, fake: FakeProjectFiles) -> Callable[[str], None]:
+        return lambda path: fake.links.add(f"{ROOT}/{path}")
+
+    @pytest.fixture
+    def put(self, fake: FakeProjectFiles) -> Callable[[str, bytes], None]:
+        def put(path: str, content: bytes) -> None:
+            fake.on_disk[f"{ROOT}/{path}"] = content
+
+        return put
+
 
 class TestFakeComposeRuntime(ComposeRuntimeContract):
     @pytest.fixture
@@ -123,7 +134,7 @@ class TestFakeComposeRuntime(ComposeRuntimeContract):
 
     @pytest.fixture
     def fake(self, files: FakeProjectFiles) -> FakeComposeRuntime:
-        return FakeComposeRuntime(files.read)
+        return FakeComposeRuntime(files.at)
 
     @pytest.fixture
     def runtime(self, fake: FakeComposeRuntime) -> ComposeRuntime:

@@ -53,7 +53,7 @@ def test_every_message_has_an_example() -> None:
     assert both | down | up == set(MessageType)
 
     assert {example(path)["type"] for path in DOWN} - set(CommandType) == both | down
-    assert {example(path)["type"] for path in DOWN} & set(CommandType)
+    assert {example(path)["type"] for path in DOWN} & set(CommandType) == set(CommandType)
     assert {example(path)["type"] for path in UP} == both | up
     assert len(DOWN) + len(UP) == len(MESSAGES)
 

@@ -29,7 +29,13 @@ class Life:
         self.machine = machine
         self.book: JobBook = machine.book()
         self.live = LiveOutput()
-        self.leftovers = Leftovers(book=self.book, executor=machine.executor, live=self.live)
+        self.leftovers = Leftovers(
+            book=self.book,
+            executor=machine.executor,
+            live=self.live,
+            private=machine.private,
+            logins=machine.logins,
+        )
 
     async def run_step(self, job_id: str, name: str = "remove", *, seq: int | None = None) -> None:
         """Accept a job, where it is new, and carry one step of it out."""

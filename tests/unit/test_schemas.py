@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,16 +15,29 @@ from jsonschema import Draft202012Validator
 from adapters.wire.codec import decode, encode
 from adapters.wire.messages import CommandType, Status
 from application.agent.dispatch import INTERRUPTED
-from application.agent.handling import Completed, Failed, Outcome
-from domain.commands import CheckHealth, GetStatus
+from application.agent.handling import Completed, Outcome
+from domain.commands import (
+    CheckHealth,
+    DeployOptions,
+    ListProjects,
+    ListRevisions,
+    PlanCompose,
+    PullPolicy,
+    RegistryLogin,
+    RemoveCompose,
+    RestartCompose,
+    RollbackCompose,
+)
 from domain.errors import Busy, InvalidInput, NotFound, RuntimeUnavailable
 from domain.events import Event, JobCompleted, JobFailed, JobReceived, refusal_of
 from domain.messages import RefusedRequest, Request
+from domain.policy import STRICT
 from domain.project import ProjectName
 from domain.validation import MAX_COMPOSE_FILE_BYTES
-from tests.builders import deploy, deploy_frame, frame, status
+from tests.builders import compose_content, deploy, deploy_frame, frame, status, stop
 from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment
+from tests.unit.test_documents import PROTOCOL, rows, section
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCHEMAS: Final = ROOT / "docs" / "schemas"
@@ -39,6 +53,9 @@ RESPONSE_SCHEMA: Final = schema_of("response")
 COMMAND: Final = Draft202012Validator(COMMAND_SCHEMA)
 RESPONSE: Final = Draft202012Validator(RESPONSE_SCHEMA)
 
+INEXPRESSIBLE: Final = ("env", "files")
+"""Fields with rules on names of which the schema knows nothing."""
+BLOG: Final = ProjectName("blog")
 ENOUGH: Final = base64.b64encode(b"services: {}").decode()
 LARGEST: Final = base64.b64encode(b"x" * MAX_COMPOSE_FILE_BYTES).decode()
 
@@ -124,6 +141,12 @@ def test_the_schemas_know_the_types_and_the_states_of_the_wire() -> None:
     assert RESPONSE_SCHEMA["properties"]["status"]["enum"] == list(Status)
 
 
+def test_the_schema_knows_the_reasons_that_the_protocol_lists() -> None:
+    known = RESPONSE_SCHEMA["$defs"]["failure"]["properties"]["reason"]["enum"]
+    assert known == sorted(known)
+    assert set(known) == {row[0] for row in rows(section(PROTOCOL, "What failure says"))}
+
+
 @pytest.mark.parametrize("schema", [COMMAND_SCHEMA, RESPONSE_SCHEMA], ids=["command", "response"])
 def test_a_schema_is_one(schema: dict[str, object]) -> None:
     Draft202012Validator.check_schema(schema)
@@ -151,9 +174,14 @@ def unknown_fields(response: Mapping[str, Any]) -> Iterator[str]:
     for value in pending:
         if isinstance(value, Mapping):
             yield from (key for key in value if key not in known)
-            pending += value.values()
+            pending += [inner for key, inner in value.items() if not is_by_name(key, inner)]
         elif isinstance(value, list):
             pending += value
+
+
+def is_by_name(key: str, value: object) -> bool:
+    """Whether the keys of an object are names, of the operator's or of services, or states."""
+    return isinstance(value, Mapping) and key in ("labels", "containers", "services")
 
 
 def properties_in(schema: object) -> Iterator[str]:
@@ -176,6 +204,7 @@ def properties_in(schema: object) -> Iterator[str]:
         JobCompleted("j1", "\ud800\0\u2028"),
         JobCompleted("j1", "x" * 2**20),
         JobCompleted("j1", "", {"project_name": "x" * 2**20, "exists": True, "services": []}),
+        JobCompleted("j1", "", {"steps": []}),
         JobFailed("j1", INTERRUPTED, data={"reason": "interrupted"}),
         JobFailed("j1", "x" * 2**20, "x" * 2**20, {"reason": "x" * 2**20}),
         refusal_of("unknown", InvalidInput("id", "is missing")),
@@ -190,23 +219,71 @@ def test_a_response_that_the_agent_sends_fits_the_schema(event: Event) -> None:
 
 async def test_what_the_handlers_report_fits_the_schema() -> None:
     host = FakeDeployment()
-    assert check(event_of(await host.status(status())))["data"]["exists"] is False
-    check(event_of(await host.deploy(deploy())))
-    assert check(event_of(await host.status(status())))["data"]["services"]
-    check(event_of(await host.health(CheckHealth())))
+    assert check(event_of(await host.do(status())))["data"]["exists"] is False
+    check(event_of(await host.do(PlanCompose(deploy()))))
+    check(event_of(await host.do(deploy())))
+    assert check(event_of(await host.do(status())))["data"]["services"]
+    for command in (
+        PlanCompose(deploy(content=compose_content("db"))),
+        RestartCompose(BLOG),
+        ListRevisions(BLOG),
+        ListProjects(),
+        RollbackCompose(BLOG, 1),
+        CheckHealth(),
+        stop(),
+        RemoveCompose(BLOG, volumes=True),
+    ):
+        outcome = await host.do(command)
+        assert isinstance(outcome, Completed), command
+        check(event_of(outcome))
+
+
+async def test_a_deployment_that_was_taken_back_fits_the_schema() -> None:
+    host = FakeDeployment()
+    broken = deploy(content=compose_content(command='["sh", "-c", "exit 3"]'))
+    first = check(event_of(await host.do(broken)))["data"]
+    assert first["rolled_back_to"] is None
+    check(event_of(await host.do(deploy())))
+    second = check(event_of(await host.do(broken)))["data"]
+    assert second["rolled_back_to"] == 2
+    host.state.change("blog", "blog-web-1", name="blog-other", state="paused")
+    assert len(check(event_of(await host.do(status())))["data"]["drift"]) > 1
+    check(event_of(await host.do(ListRevisions(BLOG))))
+
+
+async def test_what_the_policy_refuses_fits_the_schema() -> None:
+    host = FakeDeployment()
+    host.use(policy=STRICT)
+    refused = deploy(content=compose_content() + b"    privileged: true\n")
+    assert check(event_of(await host.do(refused)))["data"]["violations"]
+    assert check(event_of(await host.do(PlanCompose(refused))))["data"]["policy"]["violations"]
+
+
+async def test_images_that_cannot_be_had_fit_the_schema() -> None:
+    host = FakeDeployment()
+    content = b"services: {web: {image: registry.example.com/blog}}"
+    pulled = check(event_of(await host.do(deploy(content=content))))["data"]
+    assert pulled["reason"] == "pull_failed"
+    login = (RegistryLogin("registry.example.com", "ann", "secret"),)
+    host.runtime.script("login", Scripted(exit_code=1, output=b"unauthorized"))
+    refused = event_of(await host.do(replace(deploy(content=content), registry_auth=login)))
+    assert check(refused)["data"]["registry"] == "registry.example.com"
+    never = replace(deploy(content=content), options=DeployOptions(pull=PullPolicy.NEVER))
+    assert check(event_of(await host.do(never)))["data"]["services"] == ["web"]
 
 
 async def test_what_the_handlers_report_of_a_host_in_trouble_fits_the_schema() -> None:
     host = FakeDeployment()
-    check(event_of(await host.deploy(deploy())))
-    host.runtime.script("containers", Scripted(exit_code=-9, output=b"cannot connect"))
-    failed = await host.status(GetStatus(ProjectName("blog")))
-    assert isinstance(failed, Failed)
-    assert check(event_of(failed))["data"]["exit_code"] == -9
-    host.engine.is_down = True
+    check(event_of(await host.do(deploy())))
+    host.runtime.script("down", Scripted(exit_code=-9, output=b"cannot connect"))
+    host.runtime.script("down", Scripted(exit_code=1, output=b"cannot connect"))
+    failed = check(event_of(await host.do(stop())))
+    assert failed["data"]["exit_code"] == 1
+    host.lose_engine()
     host.host.uptime = None
     host.runtime.unavailable = RuntimeUnavailable("install Docker Compose")
-    check(event_of(await host.health(CheckHealth())))
+    check(event_of(await host.do(CheckHealth())))
+    assert check(event_of(await host.do(ListProjects())))["data"]["engine"]["reachable"] is False
 
 
 def test_a_refusal_of_every_kind_of_bad_command_fits_the_schema() -> None:
@@ -251,12 +328,16 @@ def steps_of_transcripts() -> Iterator[Mapping[str, Any]]:
 
 
 def filled(value: object, key: str = "") -> object:
-    """An expectation with a number in the place of each `*` that stands for seconds."""
+    """An expectation with a value in the place of each `*` that stands for no text."""
     if isinstance(value, dict):
         return {name: filled(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [filled(inner) for inner in value]
-    return 1.5 if value == "*" and key.endswith("_s") else value
+    if value != "*":
+        return value
+    if key == "digest":
+        return "0" * 64
+    return 1.5 if key.endswith(("_s", "_at", "seconds")) and key != "checked_at" else value
 
 
 def test_every_response_in_the_golden_transcripts_fits_the_schema() -> None:
@@ -281,5 +362,10 @@ def test_every_command_in_the_golden_transcripts_is_taken_where_it_fits_the_sche
 
 def decides_the_schema(command: object) -> bool:
     fits = COMMAND.is_valid(command)
-    assert fits == isinstance(decode(json.dumps(command)), Request), command
+    message = decode(json.dumps(command))
+    if fits and isinstance(message, RefusedRequest):
+        assert isinstance(message.error, InvalidInput)
+        assert message.error.field.partition(".")[0] in INEXPRESSIBLE, command
+        return True
+    assert fits == isinstance(message, Request), command
     return fits

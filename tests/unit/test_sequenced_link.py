@@ -17,11 +17,8 @@ from adapters.in_memory.transport import (
 )
 from adapters.wire.codec_v2 import encode_heard
 from application.agent import sequenced_link
-from application.agent.deploy_compose import DeployComposeHandler
-from application.agent.handling import Deadlines
 from application.agent.job_book import JournalFailed
 from application.agent.sequenced_link import SEND_S
-from application.agent.stop_compose import StopComposeHandler
 from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
 from domain.errors import TransportRefused
 from domain.job import JobState
@@ -46,6 +43,7 @@ from tests.builders import compose_content, deploy, frame, status, stop
 from tests.fakes.agent import FakeAgent
 from tests.fakes.clock import settle
 from tests.fakes.compose_runtime import Scripted
+from tests.fakes.deployment import Handlers
 from tests.fakes.handler import FakeHandler
 from tests.fakes.machine import FakeMachine
 
@@ -129,19 +127,7 @@ class DeployingBench(Bench):
     """The handlers that production has, on a host in memory."""
 
     def handlers(self) -> Mapping[type[Any], Any]:
-        machine = self.machine
-        return {
-            DeployCompose: DeployComposeHandler(
-                files=machine.files,
-                reader=machine.reader,
-                runtime=machine.runtime,
-                engine=machine.engine,
-                deadlines=Deadlines(),
-            ),
-            StopCompose: StopComposeHandler(
-                files=machine.files, runtime=machine.runtime, deadlines=Deadlines()
-            ),
-        }
+        return Handlers(self.machine, self.machine.book()).by_command
 
 
 @pytest.fixture
@@ -437,8 +423,12 @@ async def test_output_is_sent_while_a_step_runs_and_the_result_comes_behind_all_
     deploying.command(link, "j1", deploy())
     await up.started.wait()
     await deploying.clock.advance(1)
-    accept, chunk = [message for message in said(link) if message["type"] != "ACK"]
+    accept, *spoken, chunk = [message for message in said(link) if message["type"] != "ACK"]
     assert accept["type"] == "ACCEPT"
+    assert [(one["step"], one["logs"]) for one in spoken] == [
+        ("validate", "1 services: web\n"),
+        ("policy", "allowed by the host's policy (permissive)\n"),
+    ]
     assert chunk == {
         "type": "RESPONSE",
         "job_id": "j1",
@@ -452,11 +442,11 @@ async def test_output_is_sent_while_a_step_runs_and_the_result_comes_behind_all_
     up.release.set()
     await deploying.clock.advance(2)
     *chunks, final = said(link)
-    printed = "pulling\n" + "".join(chunk["logs"] for chunk in chunks)
+    printed = "pulling\n" + "".join(one["logs"] for one in chunks if one["step"] == "apply")
+    assert {one["step"] for one in chunks} == {"apply", "wait", "verify"}
     assert final["logs"].endswith(f"Output:\n{printed}")
     assert (final["seq"], final["state"], final["final"]) == (2, "succeeded", True)
     assert [(step["step"], step["exit_code"], step["length"]) for step in final["output"]] == [
-        ("validate", 0, 0),
         ("apply", 0, len(printed)),
     ]
 
@@ -487,7 +477,7 @@ async def test_a_step_that_runs_is_told_in_hello_and_its_output_goes_on_where_th
     position = OutputPosition("apply", 1, 8)
     tell(again, Welcome("session", "peer", 1, output_seen={"j1": position}))
     await deploying.clock.advance(1)
-    (chunk,) = [message for message in said(again) if message["type"] == "RESPONSE"]
+    (chunk,) = [message for message in said(again) if message.get("step") == "apply"]
     assert (chunk["offset"], chunk["logs"]) == (8, "more\n")
     up.release.set()
     await settle()
@@ -509,8 +499,9 @@ async def test_the_next_agent_tells_the_output_that_was_printed_before_it_and_th
         up.release.set()
         await next_one.clock.advance(2)
         messages = [message for message in said(again) if message["type"] == "RESPONSE"]
-        assert messages[0]["offset"] == 0
-        assert messages[0]["logs"].startswith("pulling\n")
+        first_printed = next(one for one in messages if one["step"] == "apply")
+        assert first_printed["offset"] == 0
+        assert first_printed["logs"].startswith("pulling\n")
         assert messages[-1]["state"] == "succeeded"
         assert next_one.machine.runtime.names_of("up") == ["blog"]
 
@@ -521,7 +512,7 @@ async def test_output_is_cleared_away_once_the_result_is_confirmed(
     link = await deploying.opened()
     deploying.command(link, "j1", deploy())
     await deploying.clock.advance(2)
-    assert len(deploying.machine.executor.runs) == 2
+    assert len(deploying.machine.executor.runs) == 1
     tell(link, Acknowledge(2))
     await settle()
     assert deploying.machine.executor.runs == {}
@@ -539,7 +530,12 @@ async def test_a_job_that_runs_is_canceled(deploying: DeployingBench) -> None:
     await deploying.clock.advance(2)
     final = said(link)[-1]
     assert (final["status"], final["state"], final["logs"]) == ("FAILED", "canceled", "pulling\n")
-    assert final["data"] == {"reason": "canceled"}
+    data = final["data"]
+    assert (data["reason"], data["revision"], data["rolled_back_to"]) == ("canceled", 1, None)
+    assert [(one["step"], one["state"]) for one in data["steps"]][-2:] == [
+        ("apply", "canceled"),
+        ("take away", "ok"),
+    ]
     assert final["ack"] == 2
     assert deploying.machine.runtime.cancelled == [("up", "blog")]
 

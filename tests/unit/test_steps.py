@@ -18,7 +18,7 @@ from application.agent.steps import (
     StepPlan,
     StepReport,
 )
-from application.ports.compose_executor import ComposeAction
+from application.ports.compose_executor import ComposeAction, ComposeOptions
 from domain.commands import digest_of
 from domain.errors import Canceled, NoSpace, RuntimeUnavailable
 from domain.records import JobAccepted, StepExited, StepStarted, StepStarting
@@ -347,7 +347,7 @@ async def test_an_agent_that_always_dies_before_the_start_comes_to_an_end_too(
     machine: FakeMachine,
 ) -> None:
     life = Life(machine)
-    await (await life.begin(await plan_for(machine, ComposeAction.CHECK)))
+    await (await life.begin(await plan_for(machine, ComposeAction.BUILD)))
     for number in range(1, STARTS + 1):
         await life.book.record(StepStarting("j1", "other", number, machine.token(), "boot-1"))
         await life.book.record(StepExited("j1", "other", number, None))
@@ -395,7 +395,7 @@ async def test_names_are_put_right_before_an_up_and_after_one_that_was_killed(
     assert machine.runtime.names_on_engine("blog") == ["blog-web-1"]
 
 
-@pytest.mark.parametrize("action", [ComposeAction.CHECK, ComposeAction.DOWN])
+@pytest.mark.parametrize("action", [ComposeAction.BUILD, ComposeAction.DOWN])
 async def test_other_steps_touch_no_names(machine: FakeMachine, action: ComposeAction) -> None:
     step = machine.runtime.hang(action.value)
     task = await Life(machine).begin(await plan_for(machine, action))
@@ -524,6 +524,25 @@ async def test_a_cancellation_that_outlived_the_agent_ends_the_step_that_is_foun
     with pytest.raises(Canceled, match="canceled during docker compose up"):
         await (await again.begin(await plan_for(machine)))
     assert machine.runtime.cancelled == [("up", "blog")]
+
+
+async def test_a_second_attempt_that_is_found_again_is_ended_too(machine: FakeMachine) -> None:
+    """Found by the simulation: the job was over, and the attempt that ran went on."""
+    first, second = machine.runtime.hang("up"), machine.runtime.hang("up")
+    life = Life(machine)
+    await life.begin(await plan_for(machine))
+    await first.started.wait()
+    await settle()
+    machine.executor.interrupt()
+    await second.started.wait()
+    await settle()
+    await life.die()
+    again = Life(machine)
+    again.steps.cancel()
+    with pytest.raises(Canceled, match="canceled during docker compose up"):
+        await (await again.begin(await plan_for(machine)))
+    assert len(machine.executor.starts) == 2
+    assert all(run.over.is_set() for run in machine.executor.runs.values())
 
 
 async def test_a_step_that_came_to_its_own_end_first_has_succeeded(machine: FakeMachine) -> None:
@@ -673,6 +692,199 @@ async def test_each_attempt_can_be_read_while_it_runs(machine: FakeMachine) -> N
     machine.executor.interrupt()
     await task
     assert [step.attempt for step in life.live.steps("j1")] == [1, 2]
+
+
+# What is not repeated, and what is passed on.
+
+
+@pytest.mark.parametrize("written", [0, 1])
+async def test_a_restart_that_is_killed_is_not_repeated(machine: FakeMachine, written: int) -> None:
+    plan = await plan_for(machine, ComposeAction.RESTART)
+    restart = machine.runtime.hang("restart")
+    life = Life(machine)
+    task = await life.begin(plan)
+    await restart.started.wait()
+    await settle()
+    if written:
+        await life.die()
+        task = await Life(machine).begin(plan)
+    machine.executor.interrupt()
+    report = await task
+    assert report.failure == Failed(
+        "docker compose restart was killed; who knows", data={"reason": "interrupted"}
+    )
+    assert len(machine.executor.starts) == 1
+
+
+async def test_options_are_passed_on_with_every_attempt(machine: FakeMachine) -> None:
+    options = ComposeOptions(("debug",), ("web",), remove_orphans=True, docker_config="/c")
+    machine.runtime.script("up", Scripted(exit_code=-9))
+    plan = replace(await plan_for(machine), options=options)
+    assert (await (await Life(machine).begin(plan))).failure is None
+    assert machine.runtime.options == [("up", options)] * 2
+
+
+async def test_volumes_that_go_too_are_said_in_the_words_of_people(machine: FakeMachine) -> None:
+    machine.runtime.script("remove", Scripted(exit_code=1))
+    report = await (await Life(machine).begin(await plan_for(machine, ComposeAction.REMOVE)))
+    assert report.failure is not None
+    assert report.failure.what.startswith("docker compose down --volumes failed with exit code 1")
+
+
+async def test_containers_that_somebody_has_renamed_have_their_names_again_before_up(
+    machine: FakeMachine,
+) -> None:
+    await run_again(machine)
+    renamed = machine.state.change("blog", "blog-web-1", name="by-hand")
+    life = Life(machine)
+    await life.book.open()
+    plan = replace(await plan_for(machine), name="again", names={renamed.id: "blog-web-1"})
+    await life.go_on(plan)
+    assert machine.runtime.names_on_engine("blog") == ["blog-web-1"]
+
+
+async def test_a_step_that_failed_because_the_engine_was_lost_is_tried_again(
+    machine: FakeMachine,
+) -> None:
+    up = machine.runtime.script("up", Scripted(exit_code=1, output=b"EOF\n", hangs=True))
+    task = await Life(machine).begin(await plan_for(machine))
+    await up.started.wait()
+    machine.engine.is_down = True
+    up.release.set()
+    await machine.clock.advance(10)
+    assert (task.done(), len(machine.executor.starts)) == (False, 1)
+    machine.engine.is_down = False
+    await machine.clock.advance(1)
+    assert await task == StepReport(CREATED, None)
+    assert await run_again(machine) == StepReport(CREATED, None)
+    assert len(machine.executor.starts) == 2
+
+
+# Stages.
+
+
+async def test_a_step_is_a_stage_of_its_job_and_takes_as_long_as_its_attempts(
+    machine: FakeMachine,
+) -> None:
+    machine.runtime.hang("up")
+    up = machine.runtime.hang("up")
+    life = Life(machine)
+    task = await life.begin(await plan_for(machine))
+    await machine.clock.advance(2)
+    machine.executor.interrupt()
+    await up.started.wait()
+    await machine.clock.advance(3)
+    up.release.set()
+    await task
+    assert life.steps.stages.report() == [{"step": "apply", "state": "ok", "seconds": 5.0}]
+
+
+async def test_a_step_that_was_over_before_this_life_took_as_long_as_it_took(
+    machine: FakeMachine,
+) -> None:
+    up = machine.runtime.script("up", Scripted(exit_code=1, hangs=True))
+    task = await Life(machine).begin(await plan_for(machine))
+    await up.started.wait()
+    await machine.clock.advance(7)
+    up.release.set()
+    await task
+    again = Life(machine)
+    await (await again.begin(await plan_for(machine)))
+    assert again.steps.stages.report() == [{"step": "apply", "state": "failed", "seconds": 7.0}]
+
+
+async def test_a_step_that_is_cancelled_is_a_stage_that_was(machine: FakeMachine) -> None:
+    up = machine.runtime.hang("up")
+    life = Life(machine)
+    task = await life.begin(await plan_for(machine))
+    await up.started.wait()
+    life.steps.cancel()
+    with pytest.raises(Canceled):
+        await task
+    assert life.steps.stages.report()[0]["state"] == "canceled"
+
+
+# Taking back.
+
+
+async def test_steps_that_take_back_are_not_cancelled_and_have_no_deadline(
+    machine: FakeMachine,
+) -> None:
+    life = Life(machine, deadline=machine.clock.since_boot().seconds + 1)
+    await life.book.open()
+    await life.book.record(
+        JobAccepted("j1", deploy(), digest_of(deploy()), machine.clock.since_boot())
+    )
+    await machine.clock.advance(5)
+    life.steps.cancel()
+    assert life.steps.is_canceled
+    undoing = life.steps.undoing("rollback")
+    assert undoing.time_left_s(60) == 60
+    report = await undoing.run(replace(await plan_for(machine), name="rollback"))
+    assert report.failure is None
+    with undoing.stages.speaking("wait"):
+        pass
+    assert [one["step"] for one in life.steps.stages.report()] == ["rollback", "rollback: wait"]
+    life.steps.cancel()
+    await asyncio.wait_for(_paused(machine, undoing), 5)
+
+
+async def _paused(machine: FakeMachine, steps: JobSteps) -> None:
+    pausing = asyncio.create_task(steps.pause(1, "who knows"))
+    await machine.clock.advance(1)
+    await pausing
+
+
+async def test_the_engine_is_waited_for_and_no_longer_than_is_said(machine: FakeMachine) -> None:
+    steps = Life(machine).steps
+    await steps.engine_answers(0)
+    machine.engine.is_down = True
+    waiting = asyncio.create_task(steps.engine_answers(10))
+    await machine.clock.advance(9)
+    assert not waiting.done()
+    await machine.clock.advance(2)
+    with pytest.raises(RuntimeUnavailable, match="start Docker Engine"):
+        await waiting
+
+
+# Pauses, and what is left of the time.
+
+
+async def test_a_pause_lasts_as_long_as_it_says(machine: FakeMachine) -> None:
+    steps = Life(machine).steps
+    pausing = asyncio.create_task(steps.pause(2, "who knows"))
+    await machine.clock.advance(1.9)
+    assert not pausing.done()
+    await machine.clock.advance(0.1)
+    await pausing
+    assert machine.clock.sleepers == 0
+
+
+async def test_a_pause_ends_when_the_job_is_cancelled(machine: FakeMachine) -> None:
+    steps = Life(machine).steps
+    pausing = asyncio.create_task(steps.pause(2, "who knows"))
+    await settle()
+    steps.cancel()
+    with pytest.raises(Canceled, match=r"^canceled; who knows$"):
+        await pausing
+    assert machine.clock.sleepers == 0
+
+
+async def test_a_pause_whose_task_is_cancelled_leaves_nothing_behind(machine: FakeMachine) -> None:
+    pausing = asyncio.create_task(Life(machine).steps.pause(2, "who knows"))
+    await settle()
+    pausing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pausing
+    assert machine.clock.sleepers == 0
+
+
+async def test_the_time_that_is_left_is_bounded_by_the_jobs_deadline(machine: FakeMachine) -> None:
+    assert Life(machine).steps.time_left_s(60) == 60
+    steps = Life(machine, machine.clock.since_boot().seconds + 10).steps
+    assert (steps.time_left_s(60), steps.time_left_s(5)) == (10, 5)
+    await machine.clock.advance(20)
+    assert steps.time_left_s(60) == 0
 
 
 # Questions before the first step.

@@ -23,7 +23,8 @@ async def test_stopping_says_protocol_v1s_sentence_and_what_compose_printed(
 ) -> None:
     await host.deploy(deploy("Blog"))
     assert await host.stop(stop("Blog")) == Completed(
-        "Project 'Blog' stopped successfully.\n\nOutput:\n Container blog-web-1  Removed\n"
+        "Project 'Blog' stopped successfully.\n\nOutput:\n Container blog-web-1  Removed\n",
+        {"steps": [{"step": "remove", "state": "ok", "seconds": 0.0}]},
     )
     assert host.runtime.running == {}
     assert host.files.content("Blog") == compose_content()
@@ -32,8 +33,26 @@ async def test_stopping_says_protocol_v1s_sentence_and_what_compose_printed(
 async def test_stopping_what_is_stopped_succeeds(host: FakeDeployment) -> None:
     host.files.put("blog", compose_content())
     assert await host.stop(stop("blog")) == Completed(
-        "Project 'blog' stopped successfully.\n\nOutput:\n"
+        "Project 'blog' stopped successfully.\n\nOutput:\n",
+        {"steps": [{"step": "remove", "state": "ok", "seconds": 0.0}]},
     )
+
+
+async def test_a_project_that_was_stopped_is_to_run_nothing_and_keeps_its_history(
+    host: FakeDeployment,
+) -> None:
+    await host.deploy(deploy("blog"))
+    assert (await host.store.history(deploy().project)).current == 1
+    await host.stop(stop("blog"))
+    history = await host.store.history(deploy().project)
+    assert (history.current, [one.number for one in history.revisions]) == (None, [1])
+
+
+async def test_a_stop_that_failed_leaves_the_wish_as_it_was(host: FakeDeployment) -> None:
+    await host.deploy(deploy("blog"))
+    host.runtime.script("down", Scripted(exit_code=1))
+    assert isinstance(await host.stop(stop("blog")), Failed)
+    assert (await host.store.history(deploy().project)).current == 1
 
 
 async def test_an_unknown_project_is_refused_and_nothing_is_run(host: FakeDeployment) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
 from domain.job import JobState, is_terminal
 from domain.link_messages import (
     Accept,
@@ -26,7 +25,7 @@ from domain.link_messages import (
     StepOutput,
     Welcome,
 )
-from domain.project import ComposeFile, ProjectName
+from tests.unit.command_strategies import COMMANDS
 
 ANY_CHARACTER = st.characters(exclude_categories=[])
 TEXT = st.text(ANY_CHARACTER, max_size=30)
@@ -54,16 +53,6 @@ DATA = st.dictionaries(
 POSITIONS = st.builds(OutputPosition, LABELS, ORDINALS, COUNTS)
 OUTPUT_SEEN = st.dictionaries(JOB_IDS, POSITIONS, max_size=3)
 STATES = st.sampled_from(JobState)
-PROJECTS = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,10}", fullmatch=True).map(ProjectName)
-COMMANDS = (
-    st.builds(
-        DeployCompose, PROJECTS, st.binary(max_size=50).map(lambda some: ComposeFile(b"#" + some))
-    )
-    | st.builds(StopCompose, PROJECTS)
-    | st.builds(GetStatus, PROJECTS)
-    | st.just(CheckHealth())
-)
-
 HEARD = (
     st.builds(Challenge, NONCES, TEXT, TEXT)
     | st.builds(Welcome, LABELS, LABELS, COUNTS, COUNTS, st.floats(1, 60), OUTPUT_SEEN)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.docker.private_engine import PrivateEngine, private_engine
 from tests.support.agent_process import AgentProcess, running_agent
 from tests.support.control_plane import AgentPeer, ControlPlane
 
@@ -82,3 +83,11 @@ async def peer(agent: AgentProcess, control_plane: ControlPlane) -> AgentPeer:
     """The control plane's end of a real agent's connection."""
     assert agent.process.returncode is None
     return await control_plane.agent()
+
+
+@pytest.fixture
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]:
+    """A private engine, with the test image."""
+    # Not below tmp_path: a path to a unix socket has room for about a hundred characters.
+    with private_engine(tmp_path_factory.mktemp("e", numbered=True)) as engine:
+        yield engine

@@ -64,21 +64,23 @@ async def test_a_project_is_deployed_reported_and_stopped(
 
     status = await peer.status(project_name)
     assert status["logs"].startswith(f"Project '{project_name}': 1 of 1 containers running.")
-    assert status["data"] == {
-        "project_name": project_name,
-        "exists": True,
-        "services": [
-            {
-                "service": "main",
-                "container": f"{project_name}-main-1",
-                "state": "running",
-                "health": "",
-                "image": IMAGE,
-                "published_ports": [],
-                "exit_code": None,
-            }
-        ],
-    }
+    data = status["data"]
+    assert (data["project_name"], data["exists"]) == (project_name, True)
+    assert data["services"] == [
+        {
+            "service": "main",
+            "container": f"{project_name}-main-1",
+            "state": "running",
+            "health": "",
+            "image": IMAGE,
+            "published_ports": [],
+            "exit_code": None,
+        }
+    ]
+    assert (data["wanted"]["revision"], data["wanted"]["state"]) == (1, "good")
+    assert data["journal"]["job_id"] == deployed["job_id"]
+    assert [one["container"] for one in data["engine"]] == [f"{project_name}-main-1"]
+    assert data["drift"] == []
 
     stopped = await peer.stop(project_name)
     assert stopped["status"] == "COMPLETED", stopped
@@ -113,8 +115,10 @@ services:
     network_mode: none
     depends_on: {{web: {{condition: service_healthy}}}}
 """
-    deployed = await peer.deploy(project_name, compose)
-    assert deployed["status"] == "COMPLETED", deployed
+    # What exits with 3 has failed, and is left as it is.
+    payload = {**deploy_payload(project_name, compose), "auto_rollback": False}
+    failed = await peer.ask("DEPLOY_COMPOSE", payload)
+    assert failed["data"]["reason"] == "unhealthy", failed
     services = (await peer.status(project_name))["data"]["services"]
     assert [service["service"] for service in services] == ["after", "once", "web"]
     after, once, web = services
@@ -166,10 +170,10 @@ async def test_an_image_that_is_nowhere_fails_the_deployment(
     image = "127.0.0.1:9/instadeploy/nowhere:1"
     failed = await peer.deploy(project_name, f"services: {{main: {{image: '{image}'}}}}")
     assert failed["status"] == "FAILED"
-    assert failed["error"].startswith("docker compose up failed with exit code ")
-    assert "the new compose file is kept" in failed["error"]
-    assert failed["data"]["reason"] == "compose_failed"
-    assert (tmp_path / "projects" / project_name / "docker-compose.yml").exists()
+    assert failed["error"].startswith("docker compose pull failed with exit code ")
+    assert "nothing was changed" in failed["error"]
+    assert failed["data"]["reason"] == "pull_failed"
+    assert not (tmp_path / "projects" / project_name).exists()
 
 
 async def test_a_project_keeps_its_capitals_and_compose_gets_none(
@@ -284,7 +288,15 @@ async def test_an_unknown_project(peer: AgentPeer, project_name: str) -> None:
     status = await peer.status(project_name)
     assert status["status"] == "COMPLETED"
     assert status["logs"] == f"project '{project_name}' does not exist on this host"
-    assert status["data"] == {"project_name": project_name, "exists": False, "services": []}
+    assert status["data"] == {
+        "project_name": project_name,
+        "exists": False,
+        "services": [],
+        "wanted": None,
+        "journal": None,
+        "engine": [],
+        "drift": [],
+    }
     stopped = await peer.stop(project_name)
     assert stopped["status"] == "FAILED"
     assert stopped["error"] == f"project '{project_name}' does not exist on this host"
@@ -292,8 +304,11 @@ async def test_an_unknown_project(peer: AgentPeer, project_name: str) -> None:
 
 async def test_health_tells_of_agent_engine_and_compose(peer: AgentPeer) -> None:
     health = await peer.health()
-    assert health["logs"] == "Agent is healthy and operational"
+    healthy, warning = health["logs"].splitlines()
+    assert healthy == "Agent is healthy and operational"
+    assert warning.startswith("the host's policy (permissive) lets whoever commands this agent")
     data = health["data"]
+    assert data["policy"]["name"] == "permissive"
     assert data["version"] == peer.headers["X-Agent-Version"] == "1.0.0"
     assert data["architecture"] == peer.headers["X-Agent-Architecture"]
     assert data["hostname"] == peer.headers["X-Agent-Hostname"] == os.uname().nodename

@@ -17,7 +17,12 @@ from application.ports.container_names import ContainerNames
 from domain.project import ProjectName
 from entrypoints.agent.settings import AgentSettings
 from tests.builders import IMAGE, compose_content
-from tests.contracts.container_names import ContainerNamesContract, Leave, web_of
+from tests.contracts.container_names import (
+    ContainerNamesContract,
+    Leave,
+    RenameByHand,
+    web_of,
+)
 from tests.integration.docker.conftest import take_down
 
 MOMENTS = ("Recreate", "Recreated", "Starting")
@@ -141,6 +146,14 @@ class TestSocketContainerNames(ContainerNamesContract):
             return sorted(docker("ps", "-a", "--format", "{{.Names}}", "--filter", label).split())
 
         return names_of
+
+    @pytest.fixture
+    def rename_by_hand(self) -> RenameByHand:
+        def rename(name: ProjectName, wrong: str) -> str:
+            docker("rename", web_of(name), wrong)
+            return docker("inspect", "--format", "{{.Id}}", wrong)
+
+        return rename
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

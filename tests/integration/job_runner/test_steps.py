@@ -35,7 +35,8 @@ async def test_the_command_gets_what_compose_needs_and_nothing_else(
     lines = (await printed(step)).decode().splitlines()
     assert lines[:2] == ["<compose>", "<--ansi>"]
     assert lines[lines.index("<-p>") + 1] == "<blog>"
-    after = lines[lines.index("<--detach>") + 1 :]
+    assert "<--detach>" in lines
+    after = lines[lines.index("<--pull>") + 2 :]
     own = {"PWD=/"}  # The shell's.
     given = {f"{name}={value}" for name, value in bench.environment.items()}
     assert after[0] == "/"

@@ -15,13 +15,21 @@ from pathlib import Path
 
 import pytest
 
-from adapters.filesystem import project_directory
+from adapters.filesystem import project_directory, publishing
 from adapters.filesystem.project_directory import staged_name
 from adapters.filesystem.project_files import LocalProjectFiles
 from application.ports.project_files import ProjectFiles
 from domain.errors import Conflict, NoSpace, StorageUnavailable
 from domain.project import ComposeFile, ProjectName
-from tests.contracts.project_files import BLOG, NEW, OLD, key_of, leave_staged, publish
+from tests.contracts.project_contents import (
+    BLOG,
+    NEW,
+    OLD,
+    content_of,
+    key_of,
+    leave_staged,
+    publish,
+)
 from tests.integration.project_files.disk import entries, failing_with
 
 
@@ -135,17 +143,17 @@ def small_disk(path: Path) -> Iterator[Path]:
             subprocess.run(["umount", str(path)], check=True)
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(project_directory, "write_staged", refusing_large_files())
+        patch.setattr(os, "write", refusing_large_files())
         yield path
 
 
-def refusing_large_files() -> Callable[[int, str, bytes, int], None]:
-    write = project_directory.write_staged
+def refusing_large_files() -> Callable[[int, bytes], int]:
+    write = os.write
 
-    def write_small(directory_fd: int, staged: str, content: bytes, bits: int) -> None:
+    def write_small(fd: int, content: bytes) -> int:
         if len(content) > 64 * 1024:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(directory_fd, staged, content, bits)
+        return write(fd, content)
 
     return write_small
 
@@ -172,14 +180,14 @@ async def test_a_disk_that_hangs_while_a_call_is_cancelled_is_consistent_when_it
 ) -> None:
     path = Path(await publish(files, BLOG, OLD))
     before = entries(projects)
-    function = {
-        "write": "write_staged",
-        "publish": "publish_staged",
-        "discard": "remove_staged",
-        "locate": "require_compose_file",
+    module, function = {
+        "write": (project_directory, "write_staged"),
+        "publish": (publishing, "publish_staged"),
+        "discard": (project_directory, "remove_staged"),
+        "locate": (project_directory, "require_compose_file"),
     }[call]
     hangs, goes_on = threading.Event(), threading.Event()
-    original = getattr(project_directory, function)
+    original = getattr(module, function)
 
     def hang(*arguments: object) -> object:
         hangs.set()
@@ -190,11 +198,11 @@ async def test_a_disk_that_hangs_while_a_call_is_cancelled_is_consistent_when_it
         if call == "locate":
             await files.locate(BLOG)
             return
-        async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+        async with files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
             if call != "discard":
-                await staged.publish()
+                await staged.publish(None)
 
-    monkeypatch.setattr(project_directory, function, hang)
+    monkeypatch.setattr(module, function, hang)
     working = asyncio.create_task(work())
     await asyncio.to_thread(hangs.wait)
     working.cancel()
@@ -215,7 +223,7 @@ async def test_no_file_descriptor_is_left_open(
     await publish(files, BLOG, OLD)
     before = set(Path("/proc/self/fd").iterdir())
     await publish(files, BLOG, NEW)
-    async with files.stage(BLOG, NEW, key_of(NEW)):
+    async with files.stage(BLOG, content_of(NEW), key_of(NEW)):
         pass
     await leave_staged(files, BLOG, NEW)
     await files.locate(BLOG)

@@ -14,7 +14,7 @@ from adapters.filesystem.project_files import LocalProjectFiles
 from application.ports.project_files import ProjectFiles
 from domain.errors import Conflict, InvalidInput, StorageUnavailable
 from domain.project import ProjectName
-from tests.contracts.project_files import BLOG, NEW, OLD, key_of, publish
+from tests.contracts.project_contents import BLOG, NEW, OLD, content_of, key_of, publish
 from tests.integration.project_files.disk import COMPOSE_FILE, entries
 
 LEFTOVER = f".{COMPOSE_FILE}.0123456789abcdef.staged"
@@ -94,10 +94,10 @@ async def test_a_directory_that_is_swapped_while_a_file_is_staged_keeps_what_is_
     await publish(files, BLOG, OLD)
     outside = tmp_path / "outside"
     outside.mkdir()
-    async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+    async with files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
         (projects / "blog").rename(tmp_path / "moved")
         (projects / "blog").symlink_to(outside)
-        await staged.publish()
+        await staged.publish(None)
     assert entries(outside) == set()
     assert (tmp_path / "moved" / COMPOSE_FILE).read_bytes() == NEW.content
 
@@ -107,10 +107,10 @@ async def test_a_compose_file_that_is_swapped_for_a_link_is_replaced_and_not_wri
 ) -> None:
     await publish(files, BLOG, OLD)
     (tmp_path / "passwd").write_bytes(b"root")
-    async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+    async with files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
         (projects / "blog" / COMPOSE_FILE).unlink()
         (projects / "blog" / COMPOSE_FILE).symlink_to(tmp_path / "passwd")
-        await staged.publish()
+        await staged.publish(None)
     assert (tmp_path / "passwd").read_bytes() == b"root"
     assert not (projects / "blog" / COMPOSE_FILE).is_symlink()
     assert (projects / "blog" / COMPOSE_FILE).read_bytes() == NEW.content
@@ -145,10 +145,11 @@ async def test_an_agent_that_is_killed_while_a_file_is_staged_leaves_the_old_one
         "import asyncio, os, sys\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
         "from adapters.filesystem.project_files import LocalProjectFiles\n"
+        "from domain.content import ProjectContent\n"
         "from domain.project import ComposeFile, ProjectName\n"
         "async def main() -> None:\n"
         "    files = LocalProjectFiles(sys.argv[1], private=False, executor=ThreadPoolExecutor(1))\n"
-        "    async with files.stage(ProjectName('blog'), ComposeFile(b'new'), 'abc'):\n"
+        "    async with files.stage(ProjectName('blog'), ProjectContent(ComposeFile(b'new')), 'abc'):\n"
         "        os._exit(9)\n"
         "asyncio.run(main())\n"
     )

@@ -17,15 +17,16 @@ from adapters.filesystem.project_files import LocalProjectFiles
 from application.ports.project_files import ProjectFiles
 from domain.errors import NotFound
 from domain.project import ComposeFile
-from tests.contracts.project_files import (
+from tests.contracts.project_contents import (
     BLOG,
     NEW,
     OLD,
-    ProjectFilesContract,
+    content_of,
     key_of,
     leave_staged,
     publish,
 )
+from tests.contracts.project_files import ProjectFilesContract
 from tests.integration.project_files.disk import COMPOSE_FILE, entries, failing_with, mode
 
 
@@ -65,15 +66,32 @@ class TestLocalProjectFiles(ProjectFilesContract):
 
         return link
 
+    @pytest.fixture
+    def link(self, projects: Path, tmp_path: Path) -> Callable[[str], None]:
+        def link(path: str) -> None:
+            (tmp_path / "outside" / "nginx").mkdir(parents=True)
+            (projects / path).parent.mkdir(parents=True, exist_ok=True)
+            (projects / path).symlink_to(tmp_path / "outside")
+
+        return link
+
+    @pytest.fixture
+    def put(self, projects: Path) -> Callable[[str, bytes], None]:
+        def put(path: str, content: bytes) -> None:
+            (projects / path).parent.mkdir(parents=True, exist_ok=True)
+            (projects / path).write_bytes(content)
+
+        return put
+
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
 async def test_modes_are_exactly_those_promised_under_any_umask(
     files: ProjectFiles, projects: Path, umask: Callable[[int], None], mask: int
 ) -> None:
     umask(mask)
-    async with files.stage(BLOG, NEW, key_of(NEW)) as staged:
+    async with files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
         assert mode(Path(staged.candidate.compose_file)) == "0o644"
-        await staged.publish()
+        await staged.publish(None)
     assert mode(projects) == "0o755"
     assert mode(projects / "blog") == "0o755"
     assert mode(projects / "blog" / COMPOSE_FILE) == "0o644"
@@ -93,9 +111,9 @@ async def test_private_projects_are_for_the_agents_user_alone_under_any_umask(
 ) -> None:
     projects.mkdir()
     umask(mask)
-    async with private_files.stage(BLOG, NEW, key_of(NEW)) as staged:
+    async with private_files.stage(BLOG, content_of(NEW), key_of(NEW)) as staged:
         assert mode(Path(staged.candidate.compose_file)) == "0o600"
-        await staged.publish()
+        await staged.publish(None)
     assert mode(projects / "blog") == "0o700"
     assert mode(projects / "blog" / COMPOSE_FILE) == "0o600"
 
@@ -155,7 +173,7 @@ async def test_what_stands_beside_the_compose_file_stays(
 ) -> None:
     (projects / "blog" / "data").mkdir(parents=True)
     (projects / "blog" / ".env").write_text("A=1")
-    async with files.stage(BLOG, NEW, key_of(NEW)):
+    async with files.stage(BLOG, content_of(NEW), key_of(NEW)):
         pass
     assert entries(projects) == {"blog", "blog/data", "blog/.env"}
     await publish(files, BLOG, NEW)

@@ -19,6 +19,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
-from application.agent.handling import Handler, JobHandler
 from application.agent.room import DispatchLimits
-from domain.commands import CheckHealth, DeployCompose, GetStatus, StopCompose
+from domain.policy import policy_from_document
 from tests.fakes.compose_runtime import Scripted
-from tests.fakes.deployment import FakeDeployment
+from tests.fakes.deployment import DEADLINES, FakeDeployment
 from tests.integration.websocket.agents import HurriedClock, running_agent
 from tests.integration.websocket.peers import HANG_S, port_of, soon, transport_to
 
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "v1").glob("*.json"))
+SCRIPTED = {"login", "pull", "build", "up", "restart", "down", "remove"}
 UNCONFIRMED = "before any pong"
 ENDED_BY_THE_AGENT = ("closed by the agent", "given up by the agent")
 
@@ -47,6 +48,12 @@ def matches(expected: object, found: object) -> bool:
             isinstance(found, dict)
             and expected.keys() == found.keys()
             and all(matches(value, found[key]) for key, value in expected.items())
+        )
+    if isinstance(expected, list):
+        return (
+            isinstance(found, list)
+            and len(expected) == len(found)
+            and all(map(matches, expected, found))
         )
     if isinstance(expected, str) and "*" in expected:
         pattern = ".*".join(re.escape(part) for part in expected.split("*"))
@@ -83,7 +90,8 @@ class Play:
     def __init__(self, script: dict[str, Any]) -> None:
         self.steps: list[dict[str, Any]] = script["steps"]
         self.host: dict[str, Any] = script.get("host", {})
-        self.deployment = FakeDeployment()
+        # An engine that is down stays down: waiting for it would be in vain.
+        self.deployment = FakeDeployment(replace(DEADLINES, engine_s=0))
         self.clock = HurriedClock()
         self.connections: asyncio.Queue[PingedConnection] = asyncio.Queue()
         self._starts_silent = any(step.get("reconnect") == UNCONFIRMED for step in self.steps)
@@ -92,10 +100,14 @@ class Play:
         self._set_the_stage()
 
     def _set_the_stage(self) -> None:
-        self.deployment.engine.is_down = self.host.get("engine") == "down"
-        if scripted := self.host.get("up"):
+        if self.host.get("engine") == "down":
+            self.deployment.lose_engine()
+        if "policy" in self.host:
+            self.deployment.use(policy=policy_from_document(self.host["policy"]))
+        for program in SCRIPTED & self.host.keys():
+            scripted = self.host[program]
             self._compose = self.deployment.runtime.script(
-                "up",
+                program,
                 Scripted(
                     exit_code=scripted.get("exit_code", 0),
                     output=scripted.get("output", "").encode(),
@@ -170,12 +182,6 @@ async def agent_in(play: Play) -> AsyncIterator[None]:
         play.connections.put_nowait(connection)
         await connection.wait_closed()
 
-    handlers: dict[type[Any], Handler[Any] | JobHandler[Any]] = {
-        DeployCompose: play.deployment.deploy_handler,
-        StopCompose: play.deployment.stop_handler,
-        GetStatus: play.deployment.status,
-        CheckHealth: play.deployment.health,
-    }
     limits = DispatchLimits(open_jobs=play.host.get("open_jobs", 1024))
     async with serve(
         accept,
@@ -191,7 +197,11 @@ async def agent_in(play: Play) -> AsyncIterator[None]:
             pong_s=play.host.get("pong_s", HANG_S),
         )
         async with running_agent(
-            transport, handlers, clock=play.clock, limits=limits, machine=play.deployment
+            transport,
+            play.deployment.handlers.by_command,
+            clock=play.clock,
+            limits=limits,
+            machine=play.deployment,
         ):
             yield
 

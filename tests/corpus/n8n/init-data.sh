@@ -1,0 +1,4 @@
+#!/bin/bash
+set -e
+psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+    -c "CREATE USER \"$POSTGRES_NON_ROOT_USER\" WITH PASSWORD '$POSTGRES_NON_ROOT_PASSWORD'"

@@ -18,7 +18,8 @@ from application.agent.damage import FORGOTTEN, is_forgotten
 from application.agent.handling import Completed, Failed, Outcome
 from application.agent.job_book import JobBook, JournalFailed
 from application.agent.room import DispatchLimits, Room
-from application.agent.steps import JobSteps, StepTools
+from application.agent.step_plan import StepTools
+from application.agent.steps import JobSteps
 from application.ports.clock import Clock
 from domain.commands import CHANGING_COMMANDS, DeployCompose, project_of
 from domain.errors import Canceled, Draining, InstaDeployError

@@ -11,7 +11,8 @@ from application.agent.images import ProjectImages
 from application.agent.project_judge import ProjectJudge
 from application.agent.revisions import Published, RevisionFiles, pins_document
 from application.agent.rollout import NO_CONTAINERS, Goal, Rollout
-from application.agent.steps import JobSteps, StepPlan
+from application.agent.step_plan import StepPlan
+from application.agent.steps import JobSteps
 from application.ports.compose_executor import ComposeAction, ComposeOptions
 from application.ports.project_files import ProjectFiles
 from application.ports.revision_store import RevisionStore

@@ -7,7 +7,8 @@ from typing import Final
 
 from application.agent.handling import Deadlines, Failed
 from application.agent.project_judge import UNTOUCHED
-from application.agent.steps import JobSteps, StepPlan
+from application.agent.step_plan import StepPlan
+from application.agent.steps import JobSteps
 from application.ports.compose_executor import ComposeAction, ComposeOptions
 from application.ports.engine_state import EngineState
 from domain.commands import DeployOptions, PullPolicy

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from application.agent.deploy_compose import steps_data
 from application.agent.handling import Completed, Deadlines, Outcome
 from application.agent.revisions import RevisionFiles
-from application.agent.steps import VERSION, JobSteps, StepPlan
+from application.agent.step_plan import StepPlan
+from application.agent.steps import VERSION, JobSteps
 from application.ports.compose_executor import ComposeAction, ComposeOptions
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.project_files import ProjectFiles

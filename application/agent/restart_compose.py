@@ -9,7 +9,8 @@ from application.agent.handling import Completed, Deadlines, Failed, Outcome
 from application.agent.project_judge import ProjectJudge
 from application.agent.revisions import RevisionFiles
 from application.agent.rollout import Goal, Rollout
-from application.agent.steps import VERSION, JobSteps, StepPlan
+from application.agent.step_plan import StepPlan
+from application.agent.steps import VERSION, JobSteps
 from application.ports.compose_executor import ComposeAction, ComposeOptions
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.project_files import ProjectFiles

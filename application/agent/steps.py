@@ -10,108 +10,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from application.agent.handling import Failed, StepTimedOut, compose_failure, run_step
-from application.agent.job_book import JobBook
-from application.agent.live_output import LiveOutput, PrintedStep
+from application.agent.live_output import PrintedStep
+from application.agent.printed_text import text_of
 from application.agent.stages import Stages
-from application.ports.clock import Clock
+from application.agent.step_plan import (
+    StepPlan,
+    StepReport,
+    StepTools,
+    was_interrupted,
+)
 from application.ports.compose_executor import (
-    AS_IT_IS,
     ComposeAction,
-    ComposeExecutor,
-    ComposeOptions,
     RunningStep,
 )
-from application.ports.container_names import ContainerNames
-from application.ports.engine import Engine
-from application.ports.private_parts import PrivateParts
 from domain.errors import Canceled, InstaDeployError, RuntimeUnavailable
 from domain.ledger import Attempt
-from domain.output import HEAD_BYTES, TAIL_BYTES, BoundedOutput
-from domain.project import Project
 from domain.records import StepExit, StepExited, StepStarted, StepStarting
 
 logger = logging.getLogger(__name__)
 
 VERSION: Final = "asking Docker Compose for its version"
-ATTEMPTS: Final = 3
-"""How often a step may be killed."""
 STARTS: Final = 20
 """How often one may be about to start."""
 OVERDUE_S: Final = 30.0
 """How long after its deadline a step may still run before it is ended from outside."""
 ENGINE_RETRY_S: Final = 1.0
 KILLED: Final = -9
-_KILLED_BY_A_SIGNAL: Final = 128
-_PLUGIN_KILLED: Final = 255
-_TERMINATED: Final = frozenset(
-    {_PLUGIN_KILLED, *(_KILLED_BY_A_SIGNAL + number for number in (2, 9, 15))}
-)
-"""What Compose exits with when it is interrupted, a shell's words for SIGKILL and SIGTERM, and what
-the docker program makes of a Compose plugin that a signal has ended."""
-
 _TOUCHES_NOTHING: Final = (ComposeAction.PULL, ComposeAction.BUILD)
 _WAITS_FOR_THE_ENGINE: Final = (*_TOUCHES_NOTHING, ComposeAction.UP)
 """A deployment does, up to its deadline; who stops something wants to know at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepTools:
-    """What steps are made with; the same for all jobs. `new_token` gives 32 random hex digits."""
-
-    book: JobBook
-    executor: ComposeExecutor
-    names: ContainerNames
-    engine: Engine
-    clock: Clock
-    live: LiveOutput
-    private: PrivateParts
-    new_token: Callable[[], str]
-
-
-@dataclass(frozen=True, slots=True)
-class StepPlan:
-    """One step of a job. `consequence` says in words what its failure leaves behind.
-
-    `names` are, by id, the proper names of containers that somebody has renamed.
-    """
-
-    name: str
-    action: ComposeAction
-    project: Project
-    deadline_s: float
-    consequence: str
-    options: ComposeOptions = AS_IT_IS
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def attempts(self) -> int:
-        """How often it may be killed: what does not come to the same a second time is not repeated."""
-        return 1 if self.action is ComposeAction.RESTART else ATTEMPTS
-
-    @property
-    def times(self) -> str:
-        """That in words."""
-        return "" if self.attempts == 1 else f" {self.attempts} times"
-
-    @property
-    def command(self) -> str:
-        """What is run, as people know it."""
-        if self.action is ComposeAction.REMOVE:
-            return "docker compose down --volumes"
-        return f"docker compose {self.action.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """How a step went: what it printed, and what to report where it did not succeed."""
-
-    output: str
-    failure: Failed | None
 
 
 class JobSteps:
@@ -240,7 +171,7 @@ class JobSteps:
             exit_ = await self._attempt(plan, number, attempt, give_up_at)
             # Then the one that follows was begun in an earlier life of the agent, and may run.
             is_followed = len(self._attempts(plan.name)) > number
-            if exit_ is not None and not _was_interrupted(exit_) and not is_followed:
+            if exit_ is not None and not was_interrupted(exit_) and not is_followed:
                 is_last = self._cancel.is_set() or killed + 1 >= plan.attempts
                 if is_last or not await self._engine_was_lost(plan, exit_):
                     return await self._report(plan, exit_, number, give_up_at)
@@ -400,32 +331,4 @@ class JobSteps:
         """The output of the last attempt at a step, its middle left out where it is long."""
         attempt = self._attempts(name)[-1]
         running = await self._tools.executor.find(attempt.token)
-        printed = BoundedOutput()
-        if running is None:
-            return ""
-        await _copy(running, printed, 0, HEAD_BYTES)
-        total = attempt.exit.output_bytes if attempt.exit is not None else printed.total_bytes
-        tail_from = max(printed.total_bytes, total - TAIL_BYTES)
-        printed.skip(tail_from - printed.total_bytes)
-        await _copy(running, printed, tail_from, TAIL_BYTES)
-        printed.skip(max(0, total - printed.total_bytes))
-        return printed.text()
-
-
-async def _copy(running: RunningStep, printed: BoundedOutput, offset: int, limit: int) -> None:
-    end = offset + limit
-    while offset < end:
-        found_at, chunk = await running.output(offset, end - offset)
-        if not chunk:
-            return
-        printed.skip(found_at - offset)
-        printed.write(chunk)
-        offset = found_at + len(chunk)
-
-
-def _was_interrupted(exit_: StepExit | None) -> bool:
-    """Whether somebody killed it, who is not us."""
-    if exit_ is None:
-        return True
-    was_killed = exit_.exit_code < 0 or exit_.exit_code in _TERMINATED
-    return was_killed and not exit_.ended_by
+        return "" if running is None else await text_of(running, attempt.exit)

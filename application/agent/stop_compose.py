@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from application.agent.handling import Completed, Deadlines, Outcome
-from application.agent.steps import VERSION, JobSteps, StepPlan
+from application.agent.step_plan import StepPlan
+from application.agent.steps import VERSION, JobSteps
 from application.ports.compose_executor import ComposeAction
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.project_files import ProjectFiles

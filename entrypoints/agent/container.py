@@ -63,7 +63,7 @@ from application.agent.rollback_compose import RollbackComposeHandler
 from application.agent.rollout import Rollout
 from application.agent.room import DispatchLimits
 from application.agent.sequenced_link import SequencedServing
-from application.agent.steps import StepTools
+from application.agent.step_plan import StepTools
 from application.agent.stop_compose import StopComposeHandler
 from application.agent.vital_signs import VitalSigns
 from application.ports.clock import Clock

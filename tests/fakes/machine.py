@@ -6,7 +6,7 @@ import itertools
 
 from application.agent.job_book import JobBook
 from application.agent.live_output import LiveOutput
-from application.agent.steps import StepTools
+from application.agent.step_plan import StepTools
 from domain.errors import RuntimeUnavailable
 from domain.policy import PERMISSIVE, Policy
 from tests.fakes.clock import FakeClock

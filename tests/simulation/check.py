@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from adapters.journal import framing
 from adapters.journal.records import DamageNoted, decode
-from application.agent.steps import ATTEMPTS
+from application.agent.step_plan import ATTEMPTS
 from domain.commands import CHANGING_COMMANDS, DeployCompose
 from domain.job import JobState
 from domain.records import (

@@ -22,7 +22,7 @@ from application.agent.outbox import Outbox
 from application.agent.plain_link import PlainServing
 from application.agent.room import DispatchLimits
 from application.agent.sequenced_link import SequencedServing
-from application.agent.steps import StepTools
+from application.agent.step_plan import StepTools
 from application.agent.vital_signs import VitalSigns
 from domain.backoff import reconnect_delays
 from domain.errors import TransportLost

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from application.agent import dispatch, output_pump, steps
+from application.agent import dispatch, output_pump, step_plan, steps
 from application.agent.admission import Admission
 from application.agent.going_back import GoingBack, WentBack
 from application.agent.rollout import Rollout
@@ -86,8 +86,8 @@ BREAKAGES: dict[str, tuple[object, str, object]] = {
     "a project's jobs do not wait for each other": (dispatch, "project_of", _nothing),
     "generations are forgotten": (Ledger, "_reach", _nothing),
     "what runs is not found again": (SimulatedExecutor, "find", _nothing_found),
-    "what was killed is taken for done": (steps, "_was_interrupted", lambda _exit: False),
-    "what is killed is tried for ever": (steps, "ATTEMPTS", 99),
+    "what was killed is taken for done": (steps, "was_interrupted", lambda _exit: False),
+    "what is killed is tried for ever": (step_plan, "ATTEMPTS", 99),
     "a link begins with what is not sent yet": (SendWindow, "resume", _all_sent),
     "output is changed on its way": (output_pump, "whole_characters", _cut_short),
     "what Compose says is believed": (Rollout, "_judge", _nothing_found),

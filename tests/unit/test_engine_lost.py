@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from application.agent.live_output import LiveOutput
-from application.agent.steps import JobSteps, StepPlan, StepReport
+from application.agent.step_plan import StepPlan, StepReport
+from application.agent.steps import JobSteps
 from application.ports.compose_executor import ComposeAction
 from domain.commands import digest_of
 from domain.errors import RuntimeUnavailable

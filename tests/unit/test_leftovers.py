@@ -11,7 +11,8 @@ import pytest
 from application.agent.job_book import JobBook
 from application.agent.leftovers import Leftovers
 from application.agent.live_output import LiveOutput
-from application.agent.steps import JobSteps, StepPlan
+from application.agent.step_plan import StepPlan
+from application.agent.steps import JobSteps
 from application.ports.compose_executor import ComposeAction
 from domain.errors import StorageUnavailable
 from domain.records import PeerConfirmed, ResultsDelivered, StepStarting

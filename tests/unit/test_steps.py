@@ -10,14 +10,8 @@ import pytest
 from application.agent.handling import Failed
 from application.agent.job_book import JobBook, JournalFailed
 from application.agent.live_output import LiveOutput
-from application.agent.steps import (
-    ATTEMPTS,
-    OVERDUE_S,
-    STARTS,
-    JobSteps,
-    StepPlan,
-    StepReport,
-)
+from application.agent.step_plan import ATTEMPTS, StepPlan, StepReport
+from application.agent.steps import OVERDUE_S, STARTS, JobSteps
 from application.ports.compose_executor import ComposeAction, ComposeOptions
 from domain.commands import digest_of
 from domain.errors import Canceled, NoSpace, RuntimeUnavailable

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -33,6 +34,8 @@ V1: Final = "instadeploy.v1"
 V2: Final = "instadeploy.v2"
 CLOSE_S: Final = 0.5
 """So long an agent gets to answer a close frame."""
+UNACKNOWLEDGED_MS: Final = 28_000
+"""With a heartbeat of 15 s, an agent that acknowledges nothing is noticed within 45 s."""
 
 
 class ReferencePeer:
@@ -203,6 +206,10 @@ class ReferencePeer:
         return Subprotocol(wanted)
 
     async def _serve(self, connection: ServerConnection) -> None:
+        # Each side finds out for itself: an agent that gives a link up may be unable to say so, and
+        # what it had sent before may still be coming in.
+        link = connection.transport.get_extra_info("socket")
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
         session: AgentSession | PlainSession
         if connection.subprotocol == V2:
             session = AgentSession(connection, self.database, self.faults, self._terms)

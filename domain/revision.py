@@ -107,6 +107,17 @@ class ProjectHistory:
         ]
         return good[-1] if good else None
 
+    def good_instead_of(self, number: int) -> Revision | None:
+        """What to go back to from a revision: the wanted one, or the last good one before it.
+
+        None for a stopped project.
+        """
+        wanted = self.wanted
+        if wanted is None:
+            return None
+        is_good = wanted.number != number and wanted.state is RevisionState.GOOD
+        return wanted if is_good else self.good_before(number)
+
     def with_revision(self, revision: Revision) -> ProjectHistory:
         """The history with this revision in the place of the one of its number, or at its end."""
         others = [one for one in self.revisions if one.number != revision.number]

@@ -22,7 +22,7 @@ def parse_listing(text: str) -> tuple[ServiceContainer, ...]:
     """
     return tuple(
         sorted(
-            (_container(entry) for entry in _entries(text)),
+            (_container(entry) for entry in objects_in(text)),
             key=lambda container: (container.service, container.container),
         )
     )
@@ -45,7 +45,8 @@ def parse_resolved(model: str, hashes: str, complaints: BoundedOutput) -> Resolv
     return ResolvedProject(document, dict(_HASH.findall(hashes)))
 
 
-def _entries(text: str) -> Iterator[Mapping[str, Any]]:
+def objects_in(text: str) -> Iterator[Mapping[str, Any]]:
+    """One object a line, or one array; warnings may stand between the lines."""
     for line in text.splitlines():
         if not line.startswith(("{", "[")):
             continue
@@ -64,12 +65,13 @@ def _container(entry: Mapping[str, Any]) -> ServiceContainer:
         state=state,
         health=str(entry.get("Health") or ""),
         image=str(entry.get("Image", "")),
-        published_ports=tuple(_ports(entry.get("Publishers") or ())),
+        published_ports=tuple(ports_of(entry.get("Publishers") or ())),
         exit_code=int(entry.get("ExitCode", 0)) if state in ("exited", "dead") else None,
     )
 
 
-def _ports(publishers: Iterable[Mapping[str, Any]]) -> Iterator[PublishedPort]:
+def ports_of(publishers: Iterable[Mapping[str, Any]]) -> Iterator[PublishedPort]:
+    """The ports of the host among what Compose calls a container's publishers."""
     for publisher in publishers:
         if publisher.get("PublishedPort"):
             yield PublishedPort(

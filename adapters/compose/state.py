@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from adapters.compose.listing import objects_in, ports_of
 from adapters.compose.process import ProcessRunner
 from domain.engine_state import FoundContainer, Health, ImageFacts
 from domain.errors import RuntimeUnavailable
 from domain.output import BoundedOutput, cause_of_failure
 from domain.project import ProjectName
-from domain.services import PublishedPort
 
 ANSWER_S: Final = 20.0
 AT_ONCE: Final = 2
@@ -50,7 +50,7 @@ class ComposeEngineState:
         """See `EngineState`; a call for each project, so it takes its time."""
         listed = await self._printed("compose", "ls", "--all", "--format", "json")
         with self._read():
-            names = sorted(str(project["Name"]) for project in _objects(listed))
+            names = sorted(str(project["Name"]) for project in objects_in(listed))
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def containers(name: str) -> Sequence[FoundContainer]:
@@ -77,7 +77,7 @@ class ComposeEngineState:
         if exit_code != 0 and _NO_SUCH_IMAGE.search(printed):
             return None
         with self._read():
-            (found,) = _objects(self._success(("image", "inspect"), exit_code, printed))
+            (found,) = objects_in(self._success(("image", "inspect"), exit_code, printed))
             return ImageFacts(
                 id=str(found["Id"]),
                 repo_digests=tuple(map(str, found.get("RepoDigests") or ())),
@@ -103,7 +103,7 @@ class ComposeEngineState:
     async def _containers(self, project: str) -> tuple[FoundContainer, ...]:
         printed = await self._printed("compose", "-p", project, "ps", "--all", "--format", "json")
         with self._read():
-            found = [_container(entry) for entry in _objects(printed)]
+            found = [_container(entry) for entry in objects_in(printed)]
         return tuple(sorted(found, key=lambda one: (one.service, one.name)))
 
     async def _printed(self, *arguments: str) -> str:
@@ -147,17 +147,6 @@ class ComposeEngineState:
         return exit_code, output.text()
 
 
-def _objects(text: str) -> Iterator[Mapping[str, Any]]:
-    """One object a line, or one array; warnings may stand between the lines."""
-    for line in text.splitlines():
-        if line.startswith(("{", "[")):
-            try:
-                found = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            yield from found if isinstance(found, list) else [found]
-
-
 def _container(entry: Mapping[str, Any]) -> FoundContainer:
     labels = _labels(str(entry.get("Labels") or ""))
     state = str(entry.get("State", ""))
@@ -177,19 +166,8 @@ def _container(entry: Mapping[str, Any]) -> FoundContainer:
         is_oneoff=labels.get("oneoff", "").lower() == "true",
         working_dir=labels.get("project.working_dir"),
         config_files=labels.get("project.config_files"),
-        published_ports=tuple(sorted(set(_ports(entry)), key=str)),
+        published_ports=tuple(sorted(set(ports_of(entry.get("Publishers") or ())), key=str)),
     )
-
-
-def _ports(entry: Mapping[str, Any]) -> Iterator[PublishedPort]:
-    for publisher in entry.get("Publishers") or ():
-        if publisher.get("PublishedPort"):
-            yield PublishedPort(
-                host_address=str(publisher.get("URL") or ""),
-                host_port=int(publisher["PublishedPort"]),
-                container_port=int(publisher.get("TargetPort", 0)),
-                protocol=str(publisher.get("Protocol", "tcp")),
-            )
 
 
 def _labels(text: str) -> dict[str, str]:

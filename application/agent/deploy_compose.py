@@ -20,7 +20,7 @@ from application.agent.images import ProjectImages
 from application.agent.project_judge import UNTOUCHED, Judged, ProjectJudge
 from application.agent.revisions import Published, RevisionFiles
 from application.agent.rollout import APPLY, Goal, Rollout
-from application.agent.steps import VERSION, JobSteps
+from application.agent.steps import ASKING_ENGINE, VERSION, JobSteps
 from application.ports.clock import Clock
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.engine import Engine
@@ -36,7 +36,6 @@ from domain.revision import Draft, ProjectHistory, Revision, RevisionState
 logger = logging.getLogger(__name__)
 
 ENGINE: Final = "engine"
-ASKING_ENGINE: Final = "asking Docker Engine"
 LOGIN: Final = "login"
 RECORD: Final = "record"
 HALF_WAY: Final = "containers may be half-way between the old and the new"
@@ -261,7 +260,7 @@ class DeployComposeHandler:
             _consequence(command),
             docker_config=prepared.docker_config,
             changed_files=await self.revisions.changed_files(
-                name, command.content, good_one(history, mine.number)
+                name, command.content, history.good_instead_of(mine.number)
             ),
         )
         try:
@@ -306,7 +305,7 @@ class DeployComposeHandler:
         output = await steps.printed(APPLY)
         return Completed(
             f"Project '{name}' deployed successfully.\n\nOutput:\n{output}",
-            {"revision": mine.number, "digest": mine.digest, **steps_data(steps)},
+            {"revision": mine.number, "digest": mine.digest, **steps.stages.data()},
         )
 
     async def _take_back(
@@ -334,7 +333,7 @@ class DeployComposeHandler:
         went = await self.going_back.undo(
             name,
             command.content,
-            good_one(history, mine.number),
+            history.good_instead_of(mine.number),
             steps,
             files_of=history.good_before(mine.number),
         )
@@ -354,25 +353,11 @@ def _consequence(command: DeployCompose) -> str:
     return TAKEN_BACK if command.options.auto_rollback else HALF_WAY
 
 
-def good_one(history: ProjectHistory, but: int) -> Revision | None:
-    """What to go back to: the wanted revision, or the last good one; None for a stopped project."""
-    wanted = history.wanted
-    if wanted is None:
-        return None
-    is_good = wanted.number != but and wanted.state is RevisionState.GOOD
-    return wanted if is_good else history.good_before(but)
-
-
 def cause_of_refused_login(output: str) -> str:
     """What the registry said. Docker asks a person then, and complains that there is none."""
     lines = [line for line in output.splitlines() if "interactive login" not in line]
     return cause_of_failure("\n".join(lines))
 
 
-def steps_data(steps: JobSteps) -> dict[str, object]:
-    """`data.steps` of a result."""
-    return {"steps": steps.stages.report()}
-
-
 def _with_steps(failure: Failed, steps: JobSteps) -> Failed:
-    return replace(failure, data={**failure.data, **steps_data(steps)})
+    return replace(failure, data={**failure.data, **steps.stages.data()})

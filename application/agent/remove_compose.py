@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from application.agent.deploy_compose import steps_data
 from application.agent.handling import Completed, Deadlines, Outcome
 from application.agent.revisions import RevisionFiles
 from application.agent.step_plan import StepPlan
@@ -63,5 +62,5 @@ class RemoveComposeHandler:
         volumes = "its volumes too" if command.volumes else "its volumes stay"
         return Completed(
             f"Project '{command.project}' removed; {volumes}.\n\nOutput:\n{output}",
-            {"volumes_removed": command.volumes, **steps_data(steps)},
+            {"volumes_removed": command.volumes, **steps.stages.data()},
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from application.agent.deploy_compose import steps_data
 from application.agent.handling import Completed, Deadlines, Failed, Outcome
 from application.agent.project_judge import ProjectJudge
 from application.agent.revisions import RevisionFiles
@@ -73,8 +72,8 @@ class RestartComposeHandler:
             goal = Goal(project, bare, replace(options, wait=True), RESTART, CONSEQUENCE)
             failure = await self.rollout.look(goal, steps, only=frozenset(command.services))
         if failure is not None:
-            return replace(failure, data={**failure.data, **steps_data(steps)})
+            return replace(failure, data={**failure.data, **steps.stages.data()})
         return Completed(
             f"Project '{name}' restarted successfully.\n\nOutput:\n{report.output}",
-            steps_data(steps),
+            steps.stages.data(),
         )

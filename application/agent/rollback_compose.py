@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from application.agent.deploy_compose import ASKING_ENGINE, good_one, steps_data
 from application.agent.going_back import GoingBack
 from application.agent.handling import Completed, Deadlines, Failed, Outcome
 from application.agent.revisions import RevisionFiles
 from application.agent.rollout import APPLY, Rollout
-from application.agent.steps import VERSION, JobSteps
+from application.agent.steps import ASKING_ENGINE, VERSION, JobSteps
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.engine import Engine
 from application.ports.revision_store import RevisionStore
@@ -36,7 +35,7 @@ class RollbackComposeHandler:
         history = await self.revisions.history(name)
         target = self._begun(history, steps) or self._target(command, history)
         step = _step_to(target)
-        before = good_one(history, target.number)
+        before = history.good_instead_of(target.number)
         replaced = await self.revisions.content_now(name, history)
         if not steps.has_begun(step):
             await steps.ask(VERSION, self.deadlines.check_s, self.runtime.ensure_supported())
@@ -53,7 +52,7 @@ class RollbackComposeHandler:
         output = await steps.printed(step)
         return Completed(
             f"Project '{name}' went back to revision {target.number}.\n\nOutput:\n{output}",
-            {"revision": target.number, "digest": target.digest, **steps_data(steps)},
+            {"revision": target.number, "digest": target.digest, **steps.stages.data()},
         )
 
     def _begun(self, history: ProjectHistory, steps: JobSteps) -> Revision | None:
@@ -96,7 +95,7 @@ class RollbackComposeHandler:
                 f"{failure.what}; {left}",
                 failure.cause,
                 failure.logs,
-                {**data, "left": left, **steps_data(steps)},
+                {**data, "left": left, **steps.stages.data()},
             )
         content = await self.store.content(history.name, target.number)
         went = await self.going_back.undo(history.name, content, before, steps)
@@ -104,7 +103,7 @@ class RollbackComposeHandler:
             f"{failure.what}: {went.words}",
             "; ".join(filter(None, [failure.cause, went.cause])),
             failure.logs + went.logs,
-            {**data, **went.data, **steps_data(steps)},
+            {**data, **went.data, **steps.stages.data()},
         )
 
 

@@ -107,6 +107,10 @@ class Stages:
             # One that was over before this life of the agent knows better how long it took.
             stage.seconds = max(stage.seconds, self._clock.monotonic() - begun)
 
+    def data(self) -> dict[str, object]:
+        """The part of a result's `data` that tells of them."""
+        return {"steps": self.report()}
+
     def report(self) -> list[dict[str, object]]:
         """`data.steps` of a result: name, state and duration of each."""
         return [

@@ -17,16 +17,8 @@ from application.agent.handling import Failed, StepTimedOut, compose_failure, ru
 from application.agent.live_output import PrintedStep
 from application.agent.printed_text import text_of
 from application.agent.stages import Stages
-from application.agent.step_plan import (
-    StepPlan,
-    StepReport,
-    StepTools,
-    was_interrupted,
-)
-from application.ports.compose_executor import (
-    ComposeAction,
-    RunningStep,
-)
+from application.agent.step_plan import StepPlan, StepReport, StepTools, was_interrupted
+from application.ports.compose_executor import ComposeAction, RunningStep
 from domain.errors import Canceled, InstaDeployError, RuntimeUnavailable
 from domain.ledger import Attempt
 from domain.records import StepExit, StepExited, StepStarted, StepStarting
@@ -34,6 +26,7 @@ from domain.records import StepExit, StepExited, StepStarted, StepStarting
 logger = logging.getLogger(__name__)
 
 VERSION: Final = "asking Docker Compose for its version"
+ASKING_ENGINE: Final = "asking Docker Engine"
 STARTS: Final = 20
 """How often one may be about to start."""
 OVERDUE_S: Final = 30.0

@@ -51,5 +51,5 @@ class StopComposeHandler:
             await self._store.want(command.project, None)
         return Completed(
             f"Project '{project.name}' stopped successfully.\n\nOutput:\n{report.output}",
-            {"steps": steps.stages.report()},
+            steps.stages.data(),
         )

@@ -117,16 +117,9 @@ class DeployComposeHandler:
                 published = Published(mine, content, await staged.publish(replaced))
                 if staged.candidate.directory != published.project.directory:
                     # Paths in it are others now, and so are the hashes of its services.
-                    found = await self.judge.resolve(
-                        published.project,
-                        command.options.profiles,
-                        steps.stages,
-                        unhashed=unhashed,
-                        consequence=_consequence(command),
-                    )
-                    if isinstance(found, Failed):
-                        return await self._take_back(command, mine, history, found, steps)
-                    prepared = replace(prepared, judged=found)
+                    prepared = await self._prepare_again(command, published, unhashed, steps)
+                    if isinstance(prepared, Failed):
+                        return await self._take_back(command, mine, history, prepared, steps)
         assert isinstance(prepared, Prepared)
         return await self._bring_up(command, published, prepared, history, steps)
 
@@ -137,7 +130,7 @@ class DeployComposeHandler:
         unhashed: frozenset[str],
         steps: JobSteps,
     ) -> Prepared | Failed:
-        """What an agent has to know that goes on with `up`; nothing of it is a refusal any more."""
+        """What has to be known of files that are published; nothing of it is a refusal any more."""
         try:
             found = await self.judge.resolve(
                 published.project,

@@ -38,7 +38,7 @@ demo-stop: ## End what `make demo KEEP=1` left running
 	@examples/demo.sh stop
 
 .PHONY: test
-test: $(READY) image strace fault-tools registry ## Run all tests, those on the real engine too; ARGS=... goes to pytest
+test: $(READY) image strace fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: simulate
@@ -76,7 +76,7 @@ run: $(READY) ## Run the agent, configured by the environment or .env
 	@exec $(BIN)/python -I -m entrypoints.agent
 
 .PHONY: bench
-bench: $(READY) image ## Measure the agent and write benchmarks/RESULTS.md
+bench: $(READY) image haproxy ## Measure both programs and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: build-agent
@@ -91,8 +91,10 @@ build-linux: $(PACKAGING) ## Build bin/agent: one file for Linux, x86_64 and aar
 lock: $(PACKAGING) ## Write the lock files after a change in pyproject.toml; UPGRADE=1 takes new versions
 	$(call compile,agent,pyproject.toml)
 	$(call compile,debug-http,pyproject.toml --extra debug-http --constraint requirements/agent.lock)
-	$(call compile,dev,pyproject.toml --extra debug-http --group dev \
-		--constraint requirements/debug-http.lock)
+	$(call compile,control-plane,pyproject.toml --extra control-plane \
+		--constraint requirements/agent.lock)
+	$(call compile,dev,pyproject.toml --extra debug-http --extra control-plane --group dev \
+		--constraint requirements/debug-http.lock --constraint requirements/control-plane.lock)
 	$(call compile,packaging,--group packaging --constraint requirements/dev.lock)
 
 compile = $(BIN)/uv pip compile $(2) --output-file requirements/$(1).lock \
@@ -130,6 +132,14 @@ fault-tools:
 registry:
 	@deploy/ensure-registry.sh
 
+.PHONY: haproxy
+haproxy:
+	@deploy/ensure-haproxy.sh
+
+.PHONY: postgres
+postgres:
+	@deploy/ensure-postgres.sh
+
 .PHONY: strace
 strace:
 	@deploy/ensure-strace.sh
@@ -137,6 +147,7 @@ strace:
 .PHONY: clean
 clean: ## Remove all that make has made here, the virtual environment included
 	@if [ -d .cache/demo ]; then examples/demo.sh stop; fi
+	@deploy/ensure-postgres.sh stop
 	rm -rf $(VENV) bin build dist .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
 		.ruff_cache *.egg-info
 	find $(PACKAGES) tests benchmarks deploy -type d -name __pycache__ -prune -exec rm -rf {} +

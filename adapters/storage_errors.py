@@ -19,13 +19,18 @@ _HINTS: Final = {
 }
 
 
+def is_full(exc: OSError) -> bool:
+    """Whether there is no room on the disk, or none for this user."""
+    return exc.errno in _FULL
+
+
 @contextlib.contextmanager
 def translated(path: PurePath) -> Iterator[None]:
     """Raise `NoSpace` or `StorageUnavailable`, which name `path`, in the place of an `OSError`."""
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
+        if is_full(exc):
             raise NoSpace(f"no space left on the disk that holds {path}") from exc
         hint = _HINTS.get(exc.errno or 0, "")
         reason = exc.strerror or type(exc).__name__

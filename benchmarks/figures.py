@@ -16,6 +16,7 @@ class Unit(Enum):
     MILLISECONDS = ("ms", 2)
     RATIO = ("x", 2)
     MEBIBYTES = ("MiB", 1)
+    KIBIBYTES = ("KiB", 1)
     PERCENT = ("%", 3)
     PER_SECOND = ("/s", 0)
     COUNT = ("", 0)
@@ -28,6 +29,7 @@ class Unit(Enum):
         return f"{number} {sign}" if sign else number
 
 
+KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * 1024
 """Bytes. The unit of the memory budget, in which the bare libraries connected over TLS measure 42."""
 

@@ -30,23 +30,31 @@ async def measure_start(stage: Stage) -> Sequence[Figure]:
 
 
 async def measure_memory(stage: Stage) -> Sequence[Figure]:
-    """RSS and PSS of new agents, idle over TLS, and of the same ones after 200 commands."""
-    idle, later = [], []
+    """RSS and PSS of new agents, idle over TLS, and of the same ones after 200 commands.
+
+    Then of those whose hosts have keys, which speak protocol v2.
+    """
+    idle, later, with_key = [], [], []
     for number in range(stage.effort.agents):
         project = stage.project(f"memory-{number}")
         try:
             async with stage.secure_agent() as agent:
-                idle.append(await _settled(agent))
+                idle.append(await _settled(agent.pid))
                 await _two_hundred_commands(agent, project, COMPOSE.format(image=stage.image))
-                later.append(await _settled(agent))
+                later.append(await _settled(agent.pid))
         finally:
             stage.take_down(project)
+        async with stage.enrolled_agent() as pid:
+            with_key.append(await _settled(pid))
     rss, pss = (Sample(values) for values in zip(*idle, strict=True))
     later_rss, later_pss = (Sample(values) for values in zip(*later, strict=True))
+    key_rss, key_pss = (Sample(values) for values in zip(*with_key, strict=True))
     rounds = f"{ROUNDS_OF_COMMANDS} times " + ", ".join(COMMANDS)
     return [
         Figure("idle: RSS", rss, Unit.MEBIBYTES, at_most(50), "connected over TLS"),
         Figure("idle: PSS", pss, Unit.MEBIBYTES),
+        Figure("idle, by key: RSS", key_rss, Unit.MEBIBYTES, at_most(50), "over TLS and v2"),
+        Figure("idle, by key: PSS", key_pss, Unit.MEBIBYTES),
         Figure("after 200 commands: RSS", later_rss, Unit.MEBIBYTES, note=rounds),
         Figure("after 200 commands: PSS", later_pss, Unit.MEBIBYTES),
         Figure("after 200 commands: growth of RSS", differences(later_rss, rss), Unit.MEBIBYTES),
@@ -66,12 +74,9 @@ async def measure_idle_cpu(stage: Stage) -> Sequence[Figure]:
     return [Figure("idle: CPU, of one core", percent, Unit.PERCENT, at_most(0.1), note)]
 
 
-async def _settled(agent: RunningAgent) -> tuple[float, float]:
+async def _settled(pid: int) -> tuple[float, float]:
     await asyncio.sleep(SETTLE_S)
-    return (
-        resident_bytes(agent.pid) / MEBIBYTE,
-        proportional_bytes(agent.pid) / MEBIBYTE,
-    )
+    return resident_bytes(pid) / MEBIBYTE, proportional_bytes(pid) / MEBIBYTE
 
 
 async def _two_hundred_commands(agent: RunningAgent, project: str, compose: str) -> None:

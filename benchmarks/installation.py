@@ -1,6 +1,6 @@
-"""The agent in the form a host has it in: a wheel in a virtual environment of its own, compiled.
+"""The programs as they are installed: a wheel in a virtual environment of its own, compiled.
 
-It is kept between runs and made again where what it was made from has changed.
+Each is kept between runs and made again where what it was made from has changed.
 """
 
 from __future__ import annotations
@@ -12,33 +12,45 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("domain", "application", "adapters", "entrypoints")
-LOCK: Final = Path("requirements", "agent.lock")
 STAMP: Final = "made-from.json"
 PIP_S: Final = 600.0
 
 
-def installed_python(root: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One of the programs: where its environment is kept, and the lock file that has its dependencies."""
+
+    directory: str
+    lock: Path
+
+
+AGENT: Final = Form("bench-venv", Path("requirements", "agent.lock"))
+CONTROL_PLANE: Final = Form("bench-venv-control-plane", Path("requirements", "control-plane.lock"))
+
+
+def installed_python(root: Path, form: Form = AGENT) -> Path:
     """The interpreter of an environment that holds the sources below `root` as they are now."""
-    environment = root / ".cache" / "bench-venv"
+    environment = root / ".cache" / form.directory
     python = environment / "bin" / "python"
-    dependencies = _digest(root, [root / LOCK])
+    dependencies = _digest(root, [root / form.lock])
     sources = _digest(root, [root / "pyproject.toml", *_source_files(root)])
     made_from = _read_stamp(environment)
     if made_from.get("dependencies") != dependencies:
-        _make_environment(root, environment, python)
+        _make_environment(root / form.lock, environment, python)
         made_from = {}
     if made_from.get("sources") != sources:
-        _install_agent(root, python)
+        _install_packages(root, python)
         stamp = {"dependencies": dependencies, "sources": sources}
         (environment / STAMP).write_text(json.dumps(stamp), encoding="ascii")
     return python
 
 
-def _make_environment(root: Path, environment: Path, python: Path) -> None:
+def _make_environment(lock: Path, environment: Path, python: Path) -> None:
     shutil.rmtree(environment, ignore_errors=True)
     # Without pip, which a production environment has no use for, and which Debian's venv cannot give.
     subprocess.run(
@@ -46,10 +58,10 @@ def _make_environment(root: Path, environment: Path, python: Path) -> None:
         check=True,
         timeout=PIP_S,
     )
-    _install(python, "--require-hashes", "--requirement", str(root / LOCK))
+    _install(python, "--require-hashes", "--requirement", str(lock))
 
 
-def _install_agent(root: Path, python: Path) -> None:
+def _install_packages(root: Path, python: Path) -> None:
     # From a copy: setuptools leaves a build directory behind, whose stale files get into wheels.
     with tempfile.TemporaryDirectory(prefix="instadeploy-bench-") as copy:
         for package in PACKAGES:

@@ -13,7 +13,11 @@ PREAMBLE: Final = (
     "What was measured is the agent as it is installed: a wheel in a virtual environment of its own, "
     "compiled to bytecode, started with `python -I -m entrypoints.agent`, and driven by a small "
     "control plane on the loopback interface. A container without a health check counts as running "
-    "after 0.1 s (AGENT_SETTLE_TIME), where the default is 2 s. `n` counts measurements; a verdict is "
+    "after 0.1 s (AGENT_SETTLE_TIME), where the default is 2 s. The control plane is installed in the "
+    "same way, with its extra, and keeps its data in SQLite on the same disk; its agents are simulated "
+    "(`tests/fleet`), in processes of their own on the same machine, and use keys. The bare server is "
+    "what the websockets library does on uvloop, and does nothing but send back what it hears; it is "
+    "measured in the same run. `n` counts measurements; a verdict is "
     "on the median unless the notes say otherwise, and nothing fails because of one. A MiB is "
     "1,048,576 bytes."
 )

@@ -17,6 +17,9 @@ import trustme
 
 from benchmarks.compose_by_hand import run_docker
 from benchmarks.control_plane import AgentLink, ControlPlane, control_plane
+from tests.support.peer_database import PeerDatabase
+from tests.support.peer_keys import PeerKeys
+from tests.support.reference_peer import ReferencePeer
 
 TOKEN: Final = "a-token-for-benchmarks"
 SETTLE_TIME_S: Final = "0.1"
@@ -86,15 +89,7 @@ class Stage:
     ) -> AsyncIterator[RunningAgent]:
         """A new agent that has connected to `plane`; programs in `programs` come first for it."""
         home = Path(tempfile.mkdtemp(prefix="agent-", dir=self.home))
-        environment = self.compose_environment() | {
-            "SERVER_URL": plane.url,
-            "AGENT_SECRET_TOKEN": TOKEN,
-            "AGENT_PROJECTS_DIR": str(home / "projects"),
-            "AGENT_STATE_DIR": str(home / "state"),
-            "AGENT_DOCKER_HOST": self.docker_host,
-            "AGENT_SETTLE_TIME": SETTLE_TIME_S,
-        }
-        del environment["DOCKER_HOST"]
+        environment = self._agent_environment(home, plane.url) | {"AGENT_SECRET_TOKEN": TOKEN}
         if programs is not None:
             environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
         if ca_file is not None:
@@ -103,16 +98,50 @@ class Stage:
             link = await plane.agent()
             yield RunningAgent(process.pid, link, home, link.requested_at - started_at)
 
+    def _agent_environment(self, home: Path, url: str) -> dict[str, str]:
+        environment = self.compose_environment() | {
+            "SERVER_URL": url,
+            "AGENT_PROJECTS_DIR": str(home / "projects"),
+            "AGENT_STATE_DIR": str(home / "state"),
+            "AGENT_DOCKER_HOST": self.docker_host,
+            "AGENT_SETTLE_TIME": SETTLE_TIME_S,
+        }
+        del environment["DOCKER_HOST"]
+        return environment
+
+    @contextlib.asynccontextmanager
+    async def enrolled_agent(self) -> AsyncIterator[int]:
+        """The process of an agent that is connected over TLS and protocol v2, by its host's key.
+
+        It was enrolled in an earlier life: what is needed for that alone is not in its memory.
+        """
+        home = Path(tempfile.mkdtemp(prefix="agent-", dir=self.home))
+        context, ca_file = self._authority()
+        keys = PeerKeys()
+        async with ReferencePeer(PeerDatabase(keys=keys), tls=context) as plane:
+            environment = self._agent_environment(home, plane.url)
+            environment["AGENT_CA_FILE"] = str(ca_file)
+            enrolling = environment | {"AGENT_ENROLL_TOKEN": keys.new_token()}
+            async with _process(self.python, home, enrolling):
+                session = await plane.agent()
+            async with _process(self.python, home, environment) as (process, _):
+                await plane.agent(after=session)
+                yield process.pid
+
     @contextlib.asynccontextmanager
     async def secure_control_plane(self) -> AsyncIterator[tuple[ControlPlane, Path]]:
         """A control plane on wss, and the file of the private authority that vouches for it."""
+        context, ca_file = self._authority()
+        async with control_plane(context) as plane:
+            yield plane, ca_file
+
+    def _authority(self) -> tuple[ssl.SSLContext, Path]:
         authority = trustme.CA()
         ca_file = self.home / "authority.pem"
         authority.cert_pem.write_to_path(str(ca_file))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("127.0.0.1").configure_cert(context)
-        async with control_plane(context) as plane:
-            yield plane, ca_file
+        return context, ca_file
 
     @contextlib.asynccontextmanager
     async def secure_agent(self, *, programs: Path | None = None) -> AsyncIterator[RunningAgent]:

@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
-# Lets systemd judge the unit file. It exits with 0 whatever it finds, so whatever it says counts.
+# Lets systemd judge the unit files. It exits with 0 whatever it finds, so whatever it says counts.
 #
 # Where there is no systemd, says so; tests/unit/test_unit_file.py holds the content in any case.
 set -euo pipefail
 
-readonly unit=instadeploy-agent.service
+readonly units=(instadeploy-agent.service instadeploy-control-plane.service)
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 
 if ! command -v systemd-analyze >/dev/null; then
-    echo "${0##*/}: systemd is not installed here, so it cannot judge $unit" >&2
+    echo "${0##*/}: systemd is not installed here, so it cannot judge ${units[*]}" >&2
     exit
 fi
 work=$(mktemp --directory)
 trap 'rm -rf -- "$work"' EXIT
-# The program it would start is not installed where the tests run; any other will do.
-sed 's,^ExecStart=/[^ ]*,ExecStart=/bin/true,' "$here/$unit" >"$work/$unit"
-said=$(SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$work/$unit" 2>&1) || true
-if [ -n "$said" ]; then
-    printf '%s\n' "$said" >&2
-    exit 1
-fi
+for unit in "${units[@]}"; do
+    # The program it would start is not installed where the tests run; any other will do.
+    sed 's,^ExecStart=/[^ ]*,ExecStart=/bin/true,' "$here/$unit" >"$work/$unit"
+    said=$(SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$work/$unit" 2>&1) || true
+    if [ -n "$said" ]; then
+        printf '%s\n' "$said" >&2
+        exit 1
+    fi
+done

@@ -29,6 +29,7 @@ _LITERAL = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 _ASSIGNED = re.compile(
     r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:]", re.MULTILINE
 )
+_QUOTED = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*(?:#.*)?""")
 _OF_PROGRAMS = re.compile(
     r"(?:LD|DYLD|DOCKER|BUILDKIT|BUILDX|COMPOSE)_.*"
     r"|PATH|HOME|IFS|SHELL|BASH_ENV|SHELLOPTS|GODEBUG|GOCOVERDIR|GCONV_PATH|GLIBC_TUNABLES"
@@ -134,6 +135,25 @@ def check_env(content: bytes) -> None:
                 "would reach the programs that Docker Compose starts; set it in the compose file's "
                 "'environment', from a variable of another name",
             )
+
+
+def variables_in(env: bytes) -> tuple[str, ...]:
+    """The names of the variables of a `.env`, to be shown; none at all where it is not plain to read.
+
+    What stands within a value, on a line of its own, must not be taken for a name: it is a secret.
+    """
+    names: dict[str, None] = {}
+    for line in env.decode("utf-8", "replace").split("\n"):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        assigned = _ASSIGNED.match(line)
+        if assigned is None:
+            return ()
+        value = line[assigned.end() :].strip()
+        if value.startswith(("'", '"')) and not _QUOTED.fullmatch(value):
+            return ()
+        names[assigned[1]] = None
+    return tuple(names)
 
 
 def check_file_path(path: str) -> None:

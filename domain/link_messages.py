@@ -2,7 +2,7 @@
 
 `Heard` is what an agent can receive, `Said` what it can send. Durable messages carry a `seq`, which
 counts from 1 within the sender's epoch; `ack` is the highest contiguous seq that the sender of a
-message has made durable. docs/protocol.md is the authority.
+message has made durable. docs/protocol-v2.md is the authority.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ class Ending(Enum):
 
     GOING_AWAY = "going away"
     VIOLATION = "violation"
+    DISTRUST = "distrust"
+    """The control plane has not proven who it is."""
     TOO_SLOW = "too slow"
 
 
@@ -35,11 +37,23 @@ class OutputPosition:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """The control plane's first message. `nonce` is text, at least 16 characters."""
+    """The control plane's first message. `nonce` is text, at least 16 characters.
+
+    `public_key` is empty where the control plane has no key; nothing proves it before ENROLLED or
+    WELCOME does. docs/protocol-v2.md has keys and signatures; `domain.identity` makes what is signed.
+    """
 
     nonce: str
     server_time: str = ""
     public_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The answer to Enroll: the host is known from now on, under this id."""
+
+    host_id: str
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class Welcome:
 
     `last_seq_seen` is the highest contiguous seq of the agent's that it has, within the epoch that
     the agent's Hello named. `output_seen` says up to where it has each running job's output.
+    `signature` is empty where the agent did not sign its Hello either.
     """
 
     session: str
@@ -56,6 +71,7 @@ class Welcome:
     prune_below: int = 0
     heartbeat_s: float = 15.0
     output_seen: Mapping[str, OutputPosition] = field(default_factory=dict)
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +164,24 @@ class RunningJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Enroll:
+    """The agent wants to become a host: `token` is good for that once, `public_key` is to be its key."""
+
+    nonce: str
+    token: str = field(repr=False)
+    public_key: str
+    signature: str
+    version: str
+    architecture: str
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
-    """Who the agent is and where it stands; authentication is the upgrade request's bearer token.
+    """Who the agent is and where it stands.
+
+    It proves who it is by `host_id` and `signature`, or, where these are empty, by the bearer token
+    of its upgrade request.
 
     `last_seq_seen` counts within the control plane's epoch `peer_epoch`, which is empty where the
     agent has met none. `generations` are the highest accepted ones, by Compose's project name.
@@ -165,6 +197,8 @@ class Hello:
     capabilities: tuple[str, ...] = ()
     running: tuple[RunningJob, ...] = ()
     generations: Mapping[str, int] = field(default_factory=dict)
+    host_id: str = ""
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +263,7 @@ class Result:
 SequencedHeard = CommandMessage | CancelMessage
 Heard = (
     Challenge
+    | Enrolled
     | Welcome
     | SequencedHeard
     | Acknowledge
@@ -241,5 +276,13 @@ Heard = (
 )
 SequencedSaid = Accept | Reject | Result
 Said = (
-    Hello | SequencedSaid | OutputChunk | Acknowledge | MissedMessage | Heartbeat | PeerError | Bye
+    Enroll
+    | Hello
+    | SequencedSaid
+    | OutputChunk
+    | Acknowledge
+    | MissedMessage
+    | Heartbeat
+    | PeerError
+    | Bye
 )

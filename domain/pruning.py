@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from domain.ledger import Ledger, LedgerJob
+from domain.ledger import Ledger
+from domain.ledger_jobs import LedgerJob
 from domain.records import (
     CancelRequested,
     EpochBegun,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from domain.commands import PLAINLY, DeployOptions
 from domain.content import ProjectContent
+from domain.deploy_options import PLAINLY, DeployOptions
 from domain.errors import NotFound
 from domain.project import ProjectName
 from domain.verification import ExpectedService
@@ -85,6 +85,13 @@ class ProjectHistory:
     def wanted(self) -> Revision | None:
         """The revision that should run."""
         return next((one for one in self.revisions if one.number == self.current), None)
+
+    @property
+    def last_published(self) -> Revision | None:
+        """The revision whose files lie in the project's directory, as far as the history tells."""
+        pending = [one for one in self.revisions if one.state is RevisionState.PENDING]
+        # Of a stopped project, the files of what ran last are still there.
+        return pending[-1] if pending else self.wanted or self.good_before(None)
 
     def find(self, number: int) -> Revision:
         """The revision of this number; raises `NotFound` that says which there are."""

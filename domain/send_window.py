@@ -6,7 +6,8 @@ from collections import deque
 from typing import Final
 
 from domain.job import JobState
-from domain.ledger import Attempt, Ledger, LedgerJob
+from domain.ledger import Ledger
+from domain.ledger_jobs import Attempt, LedgerJob
 from domain.link_messages import Accept, Reject, Result, SequencedSaid, StepOutput
 from domain.records import NoticeKept, NoticeKind
 

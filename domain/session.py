@@ -7,12 +7,13 @@ it carries that out. docs/protocol-v2.md is what it follows.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from domain.greeting import hello
 from domain.ledger import Ledger
 from domain.link_messages import (
     Acknowledge,
@@ -21,6 +22,8 @@ from domain.link_messages import (
     Challenge,
     CommandMessage,
     Ending,
+    Enroll,
+    Enrolled,
     GoAway,
     Heard,
     Heartbeat,
@@ -28,7 +31,6 @@ from domain.link_messages import (
     MissedMessage,
     OutputPosition,
     PeerError,
-    RunningJob,
     Said,
     SequencedHeard,
     SequencedSaid,
@@ -36,6 +38,8 @@ from domain.link_messages import (
     Welcome,
 )
 from domain.output_flow import OutputFlow
+from domain.proving import ByToken, Introduction, Proof
+from domain.receive_window import ReceiveWindow
 from domain.send_window import SendWindow
 from domain.session_effects import (
     BeginEpoch,
@@ -54,29 +58,19 @@ UNACKNOWLEDGED_S: Final = 120.0
 """A peer that is alive, and does not acknowledge for so long, has lost something: connect again."""
 ERRORS_WAITING: Final = 64
 """Complaints that wait to be sent; a peer that causes more, faster than it reads, gets no more."""
-GENERATIONS_TOLD: Final = 1000
-JOBS_TOLD: Final = 1024
 
 
 class Phase(Enum):
     """How far the opening has come."""
 
     CHALLENGE_DUE = auto()
+    ENROLLED_DUE = auto()
+    PINNING = auto()
+    """This host has been enrolled, and that is being written down."""
     WELCOME_DUE = auto()
     MEETING = auto()
     """The peer is another one than last time, and that is being written down."""
     OPEN = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Introduction:
-    """What Hello says of the agent that the ledger does not know. `nonce` is fresh for each link."""
-
-    nonce: str
-    version: str
-    architecture: str
-    hostname: str
-    capabilities: tuple[str, ...] = ("output", "cancel")
 
 
 class Session:
@@ -92,28 +86,25 @@ class Session:
         *,
         arriving: set[int],
         now: float,
+        proof: Proof | None = None,
         printed: Callable[[str], OutputPosition | None] = lambda _job_id: None,
         facts: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._ledger = ledger
         self._introduction = introduction
-        self._arriving = arriving
+        self._proof: Proof = proof or ByToken()
         self._printed = printed
         self._facts = facts
         self.is_printed: Callable[[str], bool] = lambda _job_id: True
         """Whether all that a job has printed was sent, so that its result may follow."""
         self._window = SendWindow(ledger)
+        self._received = ReceiveWindow(ledger, arriving)
         self.output = OutputFlow()
         self.phase = Phase.CHALLENGE_DUE
         self.heartbeat_s = 15.0
         self._deadline = now + OPENING_S
         self._spoke_at = now
         self._greets = False
-        self._expected = 0
-        self._nack_due = False
-        self._missed = 0
-        self._ack_due = False
-        self._acked = 0
         self._prune_below = 0
         self._errors: deque[PeerError] = deque()
 
@@ -129,7 +120,7 @@ class Session:
             case Unusable():
                 self._complain(message.error.code, str(message.error))
                 return []
-            case Challenge() | Welcome():
+            case Challenge() | Enrolled() | Welcome():
                 return self._hear_opening(message, now)
             case _:
                 if self._is_opening:
@@ -139,7 +130,7 @@ class Session:
     def tick(self, now: float, silence_s: float) -> list[Effect]:
         """Say what is overdue. To be called at the latest when `due_at` has come."""
         if self._is_opening and now >= self._deadline:
-            what = "CHALLENGE" if self.phase is Phase.CHALLENGE_DUE else "WELCOME"
+            what = self.phase.name.removesuffix("_DUE")
             return [EndLink(Ending.VIOLATION, f"no {what} came within {OPENING_S:g} s")]
         if silence_s >= SILENCE_S:
             return [EndLink(Ending.GOING_AWAY, f"nothing was heard for {silence_s:.0f} s")]
@@ -158,6 +149,10 @@ class Session:
             due = min(due, sent_at + UNACKNOWLEDGED_S)
         return min(due, self._spoke_at + self.heartbeat_s)
 
+    def pinned(self, now: float) -> None:
+        """`Pin` has been carried out."""
+        self._greet(Phase.WELCOME_DUE, now)
+
     def peer_met(self) -> None:
         """`MeetPeer` has been carried out."""
         self._open(0)
@@ -171,31 +166,30 @@ class Session:
 
     @property
     def _is_opening(self) -> bool:
-        return self.phase in (Phase.CHALLENGE_DUE, Phase.WELCOME_DUE)
+        return self.phase not in (Phase.MEETING, Phase.OPEN)
 
     def _choose(self, now: float) -> Said | None:
         if self._greets:
             self._greets = False
-            return self._hello()
+            return self._greeting()
         if self._errors:
             return self._errors.popleft()
         if self.phase is not Phase.OPEN:
             return None
-        if self._nack_due:
-            self._nack_due = False
-            return MissedMessage(self._expected, self._ack())
+        if self._received.is_gap_due:
+            return self._received.gap()
         if (notice := self._next_notice(now)) is not None:
-            self._ack()
+            self._received.ack()
             return notice
-        if self._ack_due or self._ledger.heard > self._acked:
-            return Acknowledge(self._ack())
+        if self._received.is_ack_due:
+            return Acknowledge(self._received.ack())
         if (chunk := self.output.next()) is not None:
             return chunk
         if now < self._spoke_at + self.heartbeat_s:
             return None
-        if self._missed == self._expected:  # The gap that was told is still there.
-            return MissedMessage(self._expected, self._ack())
-        return Heartbeat(self._facts(), self._ack())
+        if self._received.has_gap:
+            return self._received.gap()
+        return Heartbeat(self._facts(), self._received.ack())
 
     def _next_notice(self, now: float) -> SequencedSaid | None:
         result_of = self._window.result_due
@@ -203,38 +197,30 @@ class Session:
             return None
         return self._window.next(self._ledger.heard, now)
 
-    def _hello(self) -> Hello:
-        ledger, who = self._ledger, self._introduction
-        running = [
-            RunningJob(job.job_id, job.state, self._printed(job.job_id))
-            for job, _ in zip(ledger.open_jobs(), range(JOBS_TOLD), strict=False)
-        ]
-        generations = list(ledger.generations.items())[-GENERATIONS_TOLD:]
-        return Hello(
-            nonce=who.nonce,
-            epoch=ledger.epoch,
-            peer_epoch=ledger.peer_epoch,
-            last_seq_seen=ledger.heard,
-            version=who.version,
-            architecture=who.architecture,
-            hostname=who.hostname,
-            capabilities=who.capabilities,
-            running=tuple(running),
-            generations=dict(generations),
-        )
+    def _greeting(self) -> Enroll | Hello:
+        if self.phase is not Phase.ENROLLED_DUE:
+            return self._proof.sign(hello(self._introduction, self._ledger, self._printed))
+        return self._proof.enroll(self._introduction)
 
-    def _ack(self) -> int:
-        self._acked, self._ack_due = self._ledger.heard, False
-        return self._acked
-
-    def _hear_opening(self, message: Challenge | Welcome, now: float) -> list[Effect]:
-        if isinstance(message, Challenge) and self.phase is Phase.CHALLENGE_DUE:
-            self.phase, self._greets = Phase.WELCOME_DUE, True
-            self._deadline = now + OPENING_S
-            return []
-        if isinstance(message, Welcome) and self.phase is Phase.WELCOME_DUE:
-            return self._hear_welcome(message)
+    def _hear_opening(self, message: Challenge | Enrolled | Welcome, now: float) -> list[Effect]:
+        match message, self.phase:
+            case Challenge(), Phase.CHALLENGE_DUE:
+                if (distrust := self._proof.meet(message)) is not None:
+                    return [distrust]
+                enrolls = self._proof.is_enrolling
+                self._greet(Phase.ENROLLED_DUE if enrolls else Phase.WELCOME_DUE, now)
+                return []
+            case Enrolled(), Phase.ENROLLED_DUE:
+                self.phase, self._deadline = Phase.PINNING, math.inf
+                return [self._proof.accept(message)]
+            case Welcome(), Phase.WELCOME_DUE:
+                distrust = self._proof.doubt(message)
+                return self._hear_welcome(message) if distrust is None else [distrust]
         return _violation(f"{type(message).__name__.upper()} does not belong here")
+
+    def _greet(self, awaited: Phase, now: float) -> None:
+        self.phase, self._greets = awaited, True
+        self._deadline = now + OPENING_S
 
     def _hear_open(
         self, message: SequencedHeard | Acknowledge | MissedMessage | Heartbeat
@@ -273,30 +259,14 @@ class Session:
     def _open(self, peer_has: int) -> None:
         self.phase = Phase.OPEN
         self._window.resume(peer_has)
-        self._expected = self._next_expected(self._ledger.heard + 1)
-        self._ack_due = True
+        self._received.open()
 
     def _hear_sequenced(self, message: SequencedHeard) -> list[Effect]:
         if self.phase is Phase.MEETING:
             # Too early: whose message it is has yet to be written down. It is asked for again.
-            self._nack_due = True
+            self._received.is_gap_due = True
             return []
-        if message.seq < self._expected:
-            self._ack_due = True
-            return []
-        if message.seq > self._expected:
-            # Once for each gap: what follows it in the same burst says nothing new.
-            self._nack_due = self._nack_due or self._missed != self._expected
-            self._missed = self._expected
-            return []
-        self._arriving.add(message.seq)
-        self._expected = self._next_expected(message.seq + 1)
-        return [Deliver(message)]
-
-    def _next_expected(self, seq: int) -> int:
-        while self._ledger.has_heard(seq) or seq in self._arriving:
-            seq += 1
-        return seq
+        return [Deliver(message)] if self._received.take(message.seq) else []
 
     def _hear_ack(self, ack: int | None) -> list[Effect]:
         if ack is None or self.phase is not Phase.OPEN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.identity import Membership
 from domain.link_messages import Ending, SequencedHeard
 
 
@@ -12,6 +13,20 @@ class Deliver:
     """A durable message to write down and act on; it comes once in the life of the process."""
 
     message: SequencedHeard
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Write down that this host is that one from now on, and call `pinned`."""
+
+    membership: Membership
+
+
+@dataclass(frozen=True, slots=True)
+class Distrust:
+    """Close the link: the peer is not who it has to be. It takes a person to change that."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +75,6 @@ class Complaint:
     error: str
 
 
-Effect = Deliver | MeetPeer | BeginEpoch | NoteConfirmed | Leave | EndLink | Complaint
+Effect = (
+    Deliver | Pin | Distrust | MeetPeer | BeginEpoch | NoteConfirmed | Leave | EndLink | Complaint
+)

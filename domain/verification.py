@@ -36,8 +36,8 @@ class ExpectedService:
     has_healthcheck: bool = False
     """By the compose file. An image may bring one of its own: what the engine says is judged too."""
     completes: bool = False
-    """Another service depends on it with `service_completed_successfully`: it is to exit with 0.
-    `restart: "no"` says nothing of the kind, since it is the default."""
+    """It is to exit with 0: another service depends on it with `service_completed_successfully`, or
+    its label says so. `restart: "no"` says nothing of the kind, since it is the default."""
     is_active: bool = True
     """False where its profiles leave it out."""
 

@@ -6,22 +6,24 @@ Flags: https://docs.docker.com/reference/cli/docker/compose/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Final
 
 from application.ports.compose_executor import AS_IT_IS, ComposeOptions
-from domain.project import Project
+from domain.project import Project, ProjectName
 
 ALL_PROFILES: Final = ("*",)
+STDIN: Final = "-"
 _COMPOSE = ("compose",)
 
 
-def variables(project: Project) -> dict[str, str]:
+def variables(directory: str) -> dict[str, str]:
     """What Compose finds in its environment beside what is the same for all projects.
 
     People write `$PWD/data` for what lies beside their compose file; without it that is `/data`.
     """
-    return {"PWD": project.directory}
+    return {"PWD": directory}
 
 
 def version() -> tuple[str, ...]:
@@ -37,6 +39,16 @@ def config_json(project: Project, profiles: Sequence[str]) -> tuple[str, ...]:
 def config_hashes(project: Project, profiles: Sequence[str]) -> tuple[str, ...]:
     """Print a line for each service: its name and the hash of its configuration."""
     return (*_for(project, profiles), "config", "--hash", "*")
+
+
+def hashes_of_model(name: ProjectName, directory: str) -> tuple[str, ...]:
+    """The same of a resolved model, which comes on stdin.
+
+    Whatever its profiles are, they chose it. Variables that it has no value for have none: those of a
+    `.env` in the directory, which may be another revision's, must not get in.
+    """
+    model = Project(name, directory, STDIN, env_file=os.devnull)
+    return (*_for(model, ALL_PROFILES), "config", "--hash", "*")
 
 
 def login(registry: str, docker_config: str) -> tuple[str, ...]:
@@ -72,6 +84,15 @@ def up(project: Project, options: ComposeOptions = AS_IT_IS) -> tuple[str, ...]:
     )
 
 
+def unpause(_project: Project, options: ComposeOptions) -> tuple[str, ...]:
+    """Let paused containers go on.
+
+    `docker compose unpause` gives up at the first one that is not paused, and another may still be
+    (seen with 2.26).
+    """
+    return ("unpause", *options.containers)
+
+
 def restart(project: Project, options: ComposeOptions) -> tuple[str, ...]:
     """Stop and start containers as they are."""
     return (*_for(project, options.profiles or ALL_PROFILES), "restart", *options.services)
@@ -86,11 +107,6 @@ def down(project: Project, options: ComposeOptions = AS_IT_IS) -> tuple[str, ...
 def remove(project: Project, _options: ComposeOptions) -> tuple[str, ...]:
     """Stop and remove everything that is the project's, its volumes too."""
     return (*_for(project, ALL_PROFILES), "down", "--volumes", "--remove-orphans")
-
-
-def ps(project: Project) -> tuple[str, ...]:
-    """List all containers, exited ones too, as JSON: an object a line, or before 2.21 an array."""
-    return (*_for(project), "ps", "--all", "--format", "json")
 
 
 def _for(project: Project, profiles: Sequence[str] = ()) -> tuple[str, ...]:

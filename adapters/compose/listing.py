@@ -10,22 +10,10 @@ from typing import Any
 from application.ports.compose_runtime import ResolvedProject
 from domain.errors import RuntimeUnavailable
 from domain.output import BoundedOutput
-from domain.services import PublishedPort, ServiceContainer
+from domain.services import PublishedPort
 
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _HASH = re.compile(r"^(\S+) ([0-9a-f]{64})", re.MULTILINE)
-
-
-def parse_listing(text: str) -> tuple[ServiceContainer, ...]:
-    """The containers, by service and name.
-
-    Compose prints an object a line, and before 2.21 one array; warnings may stand between the lines.
-    """
-    return tuple(
-        sorted(
-            (_container(entry) for entry in objects_in(text)),
-            key=lambda container: (container.service, container.container),
-        )
-    )
 
 
 def parse_resolved(model: str, hashes: str, complaints: BoundedOutput) -> ResolvedProject:
@@ -42,7 +30,23 @@ def parse_resolved(model: str, hashes: str, complaints: BoundedOutput) -> Resolv
         raise RuntimeUnavailable("what docker compose config has printed is no JSON") from None
     # Compose ends neither with a line break, and a warning may follow at once.
     complaints.write((model[: begin.start()] + model[end:]).lstrip("\n").encode())
-    return ResolvedProject(document, dict(_HASH.findall(hashes)))
+    return ResolvedProject(document, parse_hashes(hashes))
+
+
+def parse_hashes(printed: str) -> dict[str, str]:
+    """What `config --hash` has printed, by service; warnings may stand before and after."""
+    return dict(_HASH.findall(printed))
+
+
+def printed_model(document: Mapping[str, object]) -> bytes:
+    """A model as Compose reads it, which is as YAML: that has some of JSON's escapes and not others.
+
+    Half of a surrogate pair is no character to it, and a control character has to be escaped.
+    """
+    text = json.dumps(document, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode(
+        "utf-8", "replace"
+    )
 
 
 def objects_in(text: str) -> Iterator[Mapping[str, Any]]:
@@ -55,19 +59,6 @@ def objects_in(text: str) -> Iterator[Mapping[str, Any]]:
         except json.JSONDecodeError:
             continue
         yield from found if isinstance(found, list) else [found]
-
-
-def _container(entry: Mapping[str, Any]) -> ServiceContainer:
-    state = str(entry.get("State", ""))
-    return ServiceContainer(
-        service=str(entry.get("Service", "")),
-        container=str(entry.get("Name", "")),
-        state=state,
-        health=str(entry.get("Health") or ""),
-        image=str(entry.get("Image", "")),
-        published_ports=tuple(ports_of(entry.get("Publishers") or ())),
-        exit_code=int(entry.get("ExitCode", 0)) if state in ("exited", "dead") else None,
-    )
 
 
 def ports_of(publishers: Iterable[Mapping[str, Any]]) -> Iterator[PublishedPort]:

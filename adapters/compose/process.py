@@ -15,9 +15,7 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
-
-import sh
+from typing import IO, Final
 
 from adapters.cancellation import finish
 from domain.output import BoundedOutput
@@ -55,12 +53,14 @@ class ProcessRunner:
         arguments: Sequence[str],
         output: BoundedOutput,
         more: Mapping[str, str] = _NO_MORE,
+        stdin: bytes = b"",
     ) -> int:
         """Run in `/` to the end; returns the exit status, or minus the number of the signal that ended it.
 
-        `more` is added to the environment. stdout and stderr go to `output` in the order they were
-        written. Cancelled, it ends the whole group, with SIGTERM and after the grace with SIGKILL,
-        and reaps it before it raises.
+        `more` is added to the environment. `stdin` is there to be read; it lies in no file that has
+        a name, and is gone with the processes that hold it. stdout and stderr go to `output` in the
+        order they were written. Cancelled, it ends the whole group, with SIGTERM and after the grace
+        with SIGKILL, and reaps it before it raises.
         Raises `FileNotFoundError` where the environment's PATH holds no such program, and `OSError`
         where it cannot be started.
         """
@@ -68,7 +68,8 @@ class ProcessRunner:
         if found is None:
             raise FileNotFoundError(program)
         async with self._spawning:
-            process = ChildProcess(found, arguments, {**self._environment, **more}, output)
+            environment = {**self._environment, **more}
+            process = ChildProcess(found, arguments, environment, output, stdin)
             try:
                 await asyncio.sleep(0)  # The link gets its turn between two spawns.
             except asyncio.CancelledError:
@@ -95,23 +96,25 @@ class ChildProcess:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         output: BoundedOutput,
+        stdin: bytes = b"",
     ) -> None:
-        self.ended = asyncio.Event()
+        self.ended, self.drained = asyncio.Event(), asyncio.Event()
         self._is_collected_at_end = False
         self._output = output
-        self.drained = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        import sh  # noqa: PLC0415 - An agent that has nothing to do starts nothing.
+
         # It logs every argument list it runs.
         logging.getLogger("sh").setLevel(logging.WARNING)
         self._output_fd, write_fd = os.pipe()
         try:
-            with Path(os.devnull).open("rb") as nothing, os.fdopen(write_fd, "wb", 0) as writer:
+            with os.fdopen(write_fd, "wb", 0) as writer, _readable(stdin) as reader:
                 self._command = sh.Command(ENV)(
                     program,
                     *arguments,
                     _async=True,
                     _return_cmd=True,
-                    _in=nothing,
+                    _in=reader,
                     _out=writer,
                     _err_to_out=True,
                     _tty_out=False,
@@ -205,3 +208,13 @@ class ChildProcess:
         self._loop.remove_reader(self._output_fd)
         os.close(self._output_fd)
         self.drained.set()
+
+
+def _readable(content: bytes) -> IO[bytes]:
+    if not content:
+        return Path(os.devnull).open("rb")
+    # A pipe holds 64 KiB, and somebody would have to write the rest; this is memory, as ours is.
+    file = os.fdopen(os.memfd_create("stdin"), "w+b")
+    file.write(content)
+    file.seek(0)
+    return file

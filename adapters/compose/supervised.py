@@ -41,6 +41,7 @@ _TOKEN = re.compile(r"[0-9a-f]{32}")
 _ARGUMENTS: Final[Mapping[ComposeAction, Callable[[Project, ComposeOptions], tuple[str, ...]]]] = {
     ComposeAction.PULL: argv.pull,
     ComposeAction.BUILD: argv.build,
+    ComposeAction.UNPAUSE: argv.unpause,
     ComposeAction.UP: argv.up,
     ComposeAction.RESTART: argv.restart,
     ComposeAction.DOWN: argv.down,
@@ -117,7 +118,7 @@ class SupervisedComposeExecutor:
         try:
             lock = await self._in_thread(partial(self._prepare, run, project))
             command = (program, *_ARGUMENTS[action](project, options))
-            environment = {**self._environment, **argv.variables(project)}
+            environment = {**self._environment, **argv.variables(project.directory)}
             if options.docker_config:
                 environment["DOCKER_CONFIG"] = options.docker_config
             return await self._launch(run, (str(lock), str(deadline_s)), command, environment)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from typing import Final
 from urllib.parse import urlsplit
 
 from domain.errors import RuntimeUnavailable
+
+_REASON_LENGTH: Final = 500
 
 
 class EngineAddress:
@@ -52,6 +55,13 @@ class EngineAddress:
         """The error for answers that no engine gives."""
         return RuntimeUnavailable(
             f"what answers at {self._docker_host} is not Docker Engine; check AGENT_DOCKER_HOST"
+        )
+
+    def has_refused(self, status: int, body: bytes) -> RuntimeUnavailable:
+        """The error for an answer that says that it cannot be done, and why."""
+        reason = body.decode("utf-8", "replace").strip()[:_REASON_LENGTH]
+        return RuntimeUnavailable(
+            f"Docker Engine at {self._docker_host} answered HTTP {status}: {reason}"
         )
 
     @contextlib.contextmanager

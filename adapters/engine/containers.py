@@ -14,6 +14,8 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from adapters.engine.address import EngineAddress
+from adapters.engine.listing import MAX_LISTING_BYTES, PROJECT_LABEL
+from adapters.engine.reading import labelled
 from adapters.engine.unfinished import EngineContainer
 from domain.errors import RuntimeUnavailable
 from domain.project import ProjectName
@@ -28,13 +30,9 @@ RESTLESS_S: Final = 20.0
 started again all the time, is left as it is."""
 GONE_S: Final = 10.0
 LOOK_AGAIN_S: Final = 0.05
-MAX_LISTING_BYTES: Final = 16 * 1024 * 1024
-"""About 3 KiB a container, and more with many labels."""
 
-_REASON_LENGTH: Final = 500
 _CHANGED: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)
 """The last two: a name is taken, a removal is under way, or the container is gone meanwhile."""
-_PROJECT: Final = "com.docker.compose.project"
 
 
 class SocketContainerNames:
@@ -125,17 +123,14 @@ class SocketContainerNames:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _containers(self, project: str) -> list[EngineContainer]:
-        filters = json.dumps({"label": [f"{_PROJECT}={project}"]})
-        query = urlencode({"all": "1", "filters": filters})
+        query = urlencode({"all": "1", **labelled(f"{PROJECT_LABEL}={project}")})
         _, body = await self._ask("GET", f"/containers/json?{query}", HTTPStatus.OK)
         try:
             found = [EngineContainer.from_listing(entry) for entry in json.loads(body)]
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise RuntimeUnavailable(
-                f"what answers at {self._address} is not Docker Engine; check AGENT_DOCKER_HOST"
-            ) from None
+            raise self._address.is_not_docker() from None
         # Asked for, and checked all the same: nobody else's container may be touched.
-        return [one for one in found if one.labels.get(_PROJECT) == project]
+        return [one for one in found if one.labels.get(PROJECT_LABEL) == project]
 
     async def _rename(self, container: EngineContainer, name: str) -> bool:
         """Whether it has the name now; another project's container may hold it, which stays."""
@@ -155,8 +150,5 @@ class SocketContainerNames:
                 reader, writer, method, target, max_body_bytes=MAX_LISTING_BYTES
             )
         if answer.status not in expected:
-            reason = answer.body.decode("utf-8", "replace").strip()[:_REASON_LENGTH]
-            raise RuntimeUnavailable(
-                f"Docker Engine at {self._address} answered HTTP {answer.status}: {reason}"
-            )
+            raise self._address.has_refused(answer.status, answer.body)
         return answer.status, answer.body

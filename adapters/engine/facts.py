@@ -12,33 +12,24 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from adapters.engine.listing import COMPOSE_LABEL, labels_of, name_of
 from domain.engine_state import FoundContainer, Health, ImageFacts, last_line
 from domain.services import PublishedPort
-
-COMPOSE_LABEL: Final = "com.docker.compose."
-PROJECT_LABEL: Final = f"{COMPOSE_LABEL}project"
 
 _EXIT = re.compile(r"(?:Exited|Restarting) \((-?\d+)\)")
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _ENDED: Final = ("exited", "dead", "restarting", "removing")
 
 
-def project_of(entry: Mapping[str, Any]) -> str:
-    """The project whose label an entry of a listing carries; empty for none."""
-    return str((entry.get("Labels") or {}).get(PROJECT_LABEL, ""))
-
-
 def container_from_listing(entry: Mapping[str, Any]) -> FoundContainer:
     """Read an entry of `/containers/json`."""
-    labels: Mapping[str, str] = entry.get("Labels") or {}
-    # A name with two slashes is a link to another one's.
-    names = [name[1:] for name in entry.get("Names") or () if "/" not in name[1:]]
+    labels = labels_of(entry)
     number = labels.get(f"{COMPOSE_LABEL}container-number", "")
     status = str(entry.get("Status", ""))
     exited, health = _EXIT.search(status), _HEALTH.search(status)
     return FoundContainer(
         id=str(entry["Id"]),
-        name=str(names[0]) if names else "",
+        name=name_of(entry),
         service=str(labels.get(f"{COMPOSE_LABEL}service", "")),
         number=int(number) if number.isdecimal() else None,
         state=str(entry.get("State", "")),

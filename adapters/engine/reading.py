@@ -17,18 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from adapters.engine.address import EngineAddress
-from domain.errors import RuntimeUnavailable
+from adapters.engine.listing import MAX_LISTING_BYTES
 
 if TYPE_CHECKING:
     from adapters.engine.exchange import Answer, Conversation
 
 NEWEST_KNOWN: Final = (1, 51)
-MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-"""A listing has about 3 KiB a container, and more with many labels."""
 AT_ONCE: Final = 16
 """Little enough that the questions fit into a socket while nobody reads the answers."""
-
-_REASON_LENGTH: Final = 500
 
 
 class EngineReads:
@@ -106,10 +102,7 @@ class Reading:
 
     def _parsed(self, answer: Answer) -> Any:
         if answer.status != HTTPStatus.OK:
-            reason = answer.body.decode("utf-8", "replace").strip()[:_REASON_LENGTH]
-            raise RuntimeUnavailable(
-                f"Docker Engine at {self._address} answered HTTP {answer.status}: {reason}"
-            )
+            raise self._address.has_refused(answer.status, answer.body)
         return json.loads(answer.body)
 
     async def _answer(self, path: str, query: Mapping[str, str]) -> Answer:
@@ -137,7 +130,7 @@ class Reading:
             reader, writer = await self._address.connect()
             self._open.callback(writer.close)
             self._conversation = Conversation(reader, writer)
-        return await self._conversation.get(*targets, max_body_bytes=MAX_BODY_BYTES)
+        return await self._conversation.get(*targets, max_body_bytes=MAX_LISTING_BYTES)
 
 
 def labelled(*labels: str) -> dict[str, str]:

@@ -11,13 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from adapters.engine.facts import (
-    PROJECT_LABEL,
-    container_from_listing,
-    image_from,
-    project_of,
-    with_details,
-)
+from adapters.engine.facts import container_from_listing, image_from, with_details
+from adapters.engine.listing import PROJECT_LABEL, project_of
 from adapters.engine.reading import EngineReads, Reading, labelled, list_of
 from domain.engine_state import FoundContainer, Health, ImageFacts
 from domain.project import ProjectName

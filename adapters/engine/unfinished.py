@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-_LABEL: Final = "com.docker.compose."
+from adapters.engine.listing import COMPOSE_LABEL, labels_of, name_of
+
 _TEMPORARY = re.compile(r"([0-9a-f]{12})_(.+)")
 _ID = re.compile(r"[0-9a-f]{64}")
 
@@ -31,14 +32,13 @@ class EngineContainer:
 
     @classmethod
     def from_listing(cls, entry: Mapping[str, Any]) -> EngineContainer:
-        """Read an entry of `/containers/json`. A name with two slashes is a link to another one."""
-        names = [name[1:] for name in entry.get("Names") or () if "/" not in name[1:]]
+        """Read an entry of `/containers/json`."""
         return cls(
             id=str(entry["Id"]),
-            name=str(names[0]) if names else "",
+            name=name_of(entry),
             state=str(entry.get("State", "")),
             created=int(entry.get("Created", 0)),
-            labels=entry.get("Labels") or {},
+            labels=labels_of(entry),
         )
 
     @property
@@ -50,7 +50,7 @@ class EngineContainer:
     def proper_name(self) -> str | None:
         """The name that it was to get in the end; None where that is the one it has."""
         temporary = _TEMPORARY.fullmatch(self.name)
-        replaced = self.labels.get(f"{_LABEL}replace", "")
+        replaced = self.labels.get(f"{COMPOSE_LABEL}replace", "")
         if temporary is None or not replaced or self.name in self._default_names():
             return None
         old_id, proper = temporary[1], temporary[2]
@@ -60,7 +60,7 @@ class EngineContainer:
 
     def _default_names(self) -> tuple[str, ...]:
         parts = [
-            self.labels.get(f"{_LABEL}{what}", "")
+            self.labels.get(f"{COMPOSE_LABEL}{what}", "")
             for what in ("project", "service", "container-number")
         ]
         # With underscores where Compose runs in its compatibility mode.

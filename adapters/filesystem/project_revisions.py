@@ -3,6 +3,7 @@
     <root>/<compose name>/history.json            what is known of them
     <root>/<compose name>/history.json.damaged-1  one that was spoilt, for people to look at
     <root>/<compose name>/contents/<digest>       what they consist of; revisions may share one
+    <root>/.reserve/<n>                           room for histories on a full disk, of all projects
 
 A content is durable before a history names it, and goes after none does.
 """
@@ -18,9 +19,10 @@ from typing import Final
 
 from adapters.filesystem import revision_documents as documents
 from adapters.filesystem.private_directory import PrivateDirectory
+from adapters.filesystem.reserve import Reserve
 from adapters.filesystem.revision_documents import StoredHistory
 from adapters.filesystem.sealed import NewerVersion, Spoilt
-from adapters.storage_errors import translated
+from adapters.storage_errors import is_full, translated
 from domain.content import ProjectContent
 from domain.errors import StorageUnavailable
 from domain.project import ProjectName
@@ -35,6 +37,12 @@ DAMAGED_KEPT: Final = 3
 UNREADABLE_LEAP: Final = 1000
 """How far numbers rise above what can be guessed where nothing of a damaged history can be read."""
 
+RESERVE: Final = ".reserve"
+GROWTH_BYTES: Final = 24 * 1024
+"""What the note of how a deployment has ended may add to a history: an error, images, hashes."""
+MAX_RESERVED_BYTES: Final = 512 * 1024
+"""For a history that is larger no room is kept back: it would be as much several times over."""
+
 _FORGOTTEN: Final = ".forgotten."
 _MAX_HISTORY_BYTES: Final = 64 * 1024 * 1024
 
@@ -44,9 +52,10 @@ logger = logging.getLogger(__name__)
 class ProjectRevisions:
     """See `RevisionStore`, of which this is one project's part."""
 
-    def __init__(self, root: Path, name: ProjectName, kept: int) -> None:
+    def __init__(self, root: Path, name: ProjectName, kept: int, reserve: Reserve) -> None:
         self._name = name
         self._kept = kept
+        self._reserve = reserve
         self._root = PrivateDirectory(root)
         self._directory = PrivateDirectory(root / name.compose_name)
         self._contents = PrivateDirectory(root / name.compose_name / CONTENTS)
@@ -63,6 +72,8 @@ class ProjectRevisions:
             if (made := stored.history.of_job(draft.job_id)) is not None:
                 self._directory.sync()
                 return made
+            # What cannot be said to have ended must not begin.
+            fill(self._reserve, self._root.path)
             made = Revision(
                 number=stored.next_number,
                 digest=draft.content.digest,
@@ -183,10 +194,19 @@ class ProjectRevisions:
         return begun
 
     def _save_changed(self, stored: StoredHistory, history: ProjectHistory) -> None:
-        if history != stored.history:
-            self._save(replace(stored, history=history))
-        elif history.revisions:
-            self._directory.sync()
+        if history == stored.history:
+            if history.revisions:
+                self._directory.sync()
+            return
+        content = documents.history_bytes(replace(stored, history=history))
+        try:
+            self._directory.replace(HISTORY, content)
+        except OSError as exc:
+            if not is_full(exc) or not self._reserve.replace(self._directory, HISTORY, content):
+                raise
+            # The history before has just given its room back.
+            with contextlib.suppress(OSError):
+                fill(self._reserve, self._root.path)
 
     def _save(self, stored: StoredHistory) -> None:
         self._directory.replace(HISTORY, documents.history_bytes(stored))
@@ -220,6 +240,15 @@ class ProjectRevisions:
     def _translated(self) -> Iterator[None]:
         with translated(self._directory.path):
             yield
+
+
+def fill(reserve: Reserve, root: Path) -> None:
+    """Keep back room for the histories that are there, as they may become."""
+    largest = 0
+    for found in root.glob(f"*/{HISTORY}"):
+        with contextlib.suppress(FileNotFoundError):  # It may just be forgotten, or replaced.
+            largest = max(largest, found.stat().st_size)
+    reserve.fill(min(largest + GROWTH_BYTES, MAX_RESERVED_BYTES))
 
 
 def _refusal(path: Path, exc: NewerVersion) -> StorageUnavailable:

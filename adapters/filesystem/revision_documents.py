@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 from adapters.filesystem.sealed import NewerVersion, Spoilt, seal, unseal
-from domain.commands import DeployOptions, PullPolicy
 from domain.content import MAX_CONTENT_BYTES, ExtraFile, ProjectContent
+from domain.deploy_options import DeployOptions, PullPolicy
 from domain.errors import InvalidInput
 from domain.project import ComposeFile, ProjectName
 from domain.revision import ProjectHistory, RanImage, Revision, RevisionState

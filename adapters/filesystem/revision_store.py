@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from adapters.cancellation import finish_in_thread
-from adapters.filesystem.project_revisions import ProjectRevisions
+from adapters.filesystem.project_revisions import RESERVE, ProjectRevisions, fill
+from adapters.filesystem.reserve import Reserve
+from adapters.storage_errors import translated
 from domain.content import ProjectContent
 from domain.project import ProjectName
 from domain.revision import (
@@ -30,6 +32,7 @@ class LocalRevisionStore:
 
     def __init__(self, state_dir: Path, executor: Executor, *, kept: int = KEPT_REVISIONS) -> None:
         self._root = state_dir / "revisions"
+        self._reserve = Reserve(self._root / RESERVE)
         self._executor = executor
         self._kept = kept
 
@@ -67,5 +70,13 @@ class LocalRevisionStore:
         """See `RevisionStore`."""
         await finish_in_thread(self._executor, self._of(name).forget)
 
+    async def reserve(self) -> None:
+        """See `RevisionStore`."""
+        await finish_in_thread(self._executor, self._fill)
+
+    def _fill(self) -> None:
+        with translated(self._root):
+            fill(self._reserve, self._root)
+
     def _of(self, name: ProjectName) -> ProjectRevisions:
-        return ProjectRevisions(self._root, name, self._kept)
+        return ProjectRevisions(self._root, name, self._kept, self._reserve)

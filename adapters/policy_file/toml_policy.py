@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +44,8 @@ def load_policy(path: Path | None) -> Policy:
 
 
 def _parsed(path: Path, content: bytes) -> Policy:
+    import tomllib  # noqa: PLC0415 - Most hosts have no such file.
+
     try:
         return policy_from_document(tomllib.loads(content.decode("utf-8")))
     except UnicodeDecodeError as exc:
@@ -85,11 +86,19 @@ def _check(path: Path, info: os.stat_result) -> None:
         raise _refused(
             path, "belongs to another user than root, who could change the policy: chown root it"
         )
-    # A link has no mode of its own, and a sticky directory still takes what anybody puts there.
-    if not stat.S_ISLNK(info.st_mode) and info.st_mode & _OTHERS_WRITE:
+    # A link has no mode of its own.
+    if stat.S_ISLNK(info.st_mode) or not info.st_mode & _OTHERS_WRITE:
+        return
+    # In such a directory nobody can replace a file of root's, but put one there before root does.
+    if stat.S_ISDIR(info.st_mode) and info.st_mode & stat.S_ISVTX:
         raise _refused(
-            path, "can be written by others than root, who could change the policy: chmod go-w it"
+            path,
+            "can be written by others than root, and is there for that: move the policy to a "
+            f"directory that only root can write, such as {DEFAULT_POLICY_FILE.parent}",
         )
+    raise _refused(
+        path, "can be written by others than root, who could change the policy: chmod go-w it"
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -29,21 +29,23 @@ class WebSocketTransport:
     """Dials `url` with the token in the Authorization header, through the environment's proxy.
 
     It offers `versions` of the protocol, the preferred one first; a peer that selects none speaks v1.
+    Without a token, whoever uses it proves by a key who it is: then v2 alone is offered.
     """
 
     def __init__(
         self,
         url: str,
         *,
-        token: str,
+        token: str | None,
         facts: HostFacts,
         times: LinkTimes,
         tls: ssl.SSLContext | None,
         versions: Sequence[Literal[1, 2]] = (2, 1),
     ) -> None:
         self._url = url
+        self._by_key = token is None
         self._headers = {
-            "Authorization": f"Bearer {token}",
+            **({} if token is None else {"Authorization": f"Bearer {token}"}),
             "X-Agent-Version": facts.agent_version,
             "X-Agent-Architecture": facts.architecture,
             "X-Agent-Hostname": facts.hostname,
@@ -51,7 +53,7 @@ class WebSocketTransport:
         self._user_agent = f"instadeploy-agent/{facts.agent_version}"
         self._times = times
         self._tls = tls
-        self._offered = [SUBPROTOCOLS[version] for version in versions]
+        self._offered = [SUBPROTOCOLS[version] for version in ((2,) if self._by_key else versions)]
         # At DEBUG the library logs the upgrade request, and with it the token.
         self._library_log = logging.getLogger("instadeploy.websockets")
         self._library_log.setLevel(logging.CRITICAL)
@@ -64,13 +66,18 @@ class WebSocketTransport:
             connection = await self._dialler(attempt).connect()
         except Exception as exc:  # noqa: BLE001 - sorted, and raised in our words
             failure = failure_of(
-                exc, where, stage=attempt.stage, status=attempt.status, now=datetime.now(UTC)
+                exc,
+                where,
+                stage=attempt.stage,
+                status=attempt.status,
+                now=datetime.now(UTC),
+                by_key=self._by_key,
             )
             # What the library says quotes the peer, who knows the token.
             raise failure from (None if isinstance(exc, WebSocketException) else exc)
-        is_v2 = connection.subprotocol == SUBPROTOCOLS[2]
-        link = SequencedWebSocketLink if is_v2 else WebSocketLink
-        return link(connection, where, self._times)
+        if connection.subprotocol == SUBPROTOCOLS[2]:
+            return SequencedWebSocketLink(connection, where, self._times, by_key=self._by_key)
+        return WebSocketLink(connection, where, self._times)
 
     def _dialler(self, attempt: Attempt) -> StagedConnect:
         return StagedConnect(

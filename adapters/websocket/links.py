@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from websockets.exceptions import ConnectionClosed
@@ -30,6 +31,7 @@ LONGEST_REASON: Final = 123
 CLOSE_CODES: Final[Mapping[Ending, int]] = {
     Ending.GOING_AWAY: CloseCode.GOING_AWAY,
     Ending.VIOLATION: 4400,
+    Ending.DISTRUST: 4401,
     Ending.TOO_SLOW: 4408,
 }
 
@@ -163,10 +165,20 @@ class WebSocketLink(_SocketLink):
 
 
 class SequencedWebSocketLink(_SocketLink):
-    """A WebSocket of v2. It sends no pings: who uses it sends heartbeats, and watches the silence."""
+    """A WebSocket of v2. It sends no pings: who uses it sends heartbeats, and watches the silence.
 
-    def __init__(self, connection: HearingConnection, where: str, times: LinkTimes) -> None:
-        super().__init__(connection, where, times, end_of_v2)
+    `by_key` says that no token was sent, which is other advice where the peer refuses.
+    """
+
+    def __init__(
+        self,
+        connection: HearingConnection,
+        where: str,
+        times: LinkTimes,
+        *,
+        by_key: bool = False,
+    ) -> None:
+        super().__init__(connection, where, times, partial(end_of_v2, by_key=by_key))
 
     @property
     def version(self) -> Literal[2]:

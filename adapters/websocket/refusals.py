@@ -60,6 +60,18 @@ _ADVICE: Final[Mapping[int, str]] = {
     407: "check the proxy's user and password in the environment's proxy settings",
     426: "the control plane asks for another version of the protocol: upgrade this agent",
 }
+_ADVICE_BY_KEY: Final[Mapping[int, str]] = {
+    401: "the control plane does not know this host's key, or does not take AGENT_ENROLL_TOKEN, "
+    "which is good once and for a short time; to enrol this host anew, remove identity.json from "
+    "AGENT_STATE_DIR where it is there, and set a fresh AGENT_ENROLL_TOKEN",
+    403: "this host was revoked there; to enrol it anew, remove identity.json from AGENT_STATE_DIR, "
+    "and set a fresh AGENT_ENROLL_TOKEN",
+}
+"""In the place of the advice above where the agent proves who it is by a key."""
+_KEYS_SUFFICE: Final = (
+    "this host proves who it is by its key, and sends no token with the upgrade request: check that "
+    "the control plane, or what stands before it, does not ask for one"
+)
 _MOVED: Final = "set SERVER_URL to where the control plane is now: redirects are not followed"
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
@@ -80,24 +92,32 @@ _REFUSAL: Final[Mapping[int, tuple[str, int]]] = {
 
 
 def failure_of(
-    error: Exception, where: str, *, stage: Stage, now: datetime, status: int | None = None
+    error: Exception,
+    where: str,
+    *,
+    stage: Stage,
+    now: datetime,
+    status: int | None = None,
+    by_key: bool = False,
 ) -> Failure:
     """Sort a foreign error.
 
     `where` is the address without user, password and query. `status` is the HTTP status that an
-    answer which never came to its end, or made no sense, at least began with.
+    answer which never came to its end, or made no sense, at least began with. `by_key` says that no
+    token was sent.
     """
     who = f"the proxy on the way to {where}" if stage is Stage.PROXY else where
     match error:
         case TimeoutError() | InvalidMessage() if _refuses(status):
             assert status is not None
-            return _status_failure(status, where, None)
+            return _status_failure(status, where, None, by_key=by_key)
         case TimeoutError():
             return TransportLost(f"{where} did not finish {stage} in time")
         case InvalidStatus():
             response = error.response
             asked = next(iter(response.headers.get_all("Retry-After")), None)
-            return _status_failure(response.status_code, where, retry_after_s(asked, now))
+            wait_s = retry_after_s(asked, now)
+            return _status_failure(response.status_code, where, wait_s, by_key=by_key)
         case InvalidProxyStatus():
             return _proxy_status_failure(error.response.status_code, who)
         case InvalidProxyMessage() | InvalidMessage() if isinstance(error.__cause__, EOFError):
@@ -130,11 +150,12 @@ def end_of_v1(code: int, where: str) -> Failure:
     return TransportLost(f"{where} closed the connection with code {code}")
 
 
-def end_of_v2(code: int, where: str) -> Failure:
+def end_of_v2(code: int, where: str, *, by_key: bool = False) -> Failure:
     """What it means that a peer of v2 has closed a link."""
     if code in _REFUSAL:
         what, status = _REFUSAL[code]
-        return TransportRefused(f"{where} {what} (close code {code})", advice=_ADVICE[status])
+        advice = (_ADVICE_BY_KEY if by_key else _ADVICE)[status]
+        return TransportRefused(f"{where} {what} (close code {code})", advice=advice)
     end = end_of_v1(code, where)
     return TransportLost(f"{end}: {_END[code]}") if code in _END else end
 
@@ -163,12 +184,14 @@ def _is_passing(status: int) -> bool:
     return status in _TRY_AGAIN or (is_server_error and status not in _NOT_TOMORROW)
 
 
-def _status_failure(status: int, where: str, retry_after: float | None) -> Failure:
+def _status_failure(status: int, where: str, retry_after: float | None, *, by_key: bool) -> Failure:
     why = f"{where} answered HTTP {status}"
     if _is_passing(status):
         return TransportLost(why, retry_after_s=retry_after)
     is_redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
     advice = _MOVED if is_redirect else _ADVICE.get(status, _CHECK_URL)
+    if by_key and status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        advice = _KEYS_SUFFICE
     return TransportRefused(why, advice=advice, retry_after_s=retry_after)
 
 

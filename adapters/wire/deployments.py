@@ -12,15 +12,9 @@ import re
 from collections.abc import Mapping
 
 from adapters.wire.fields import Fields, json_type
-from domain.commands import (
-    PLAINLY,
-    DeployCompose,
-    DeployOptions,
-    PullPolicy,
-    RegistryLogin,
-    options_document,
-)
+from domain.commands import DeployCompose, RegistryLogin
 from domain.content import ENV_FILE_NAME, FILE_MODES, MAX_CONTENT_BYTES, ExtraFile, env_file_of
+from domain.deploy_options import PLAINLY, DeployOptions, PullPolicy, options_document
 from domain.errors import InvalidInput
 from domain.project import ComposeFile, ProjectName
 from domain.validation import MAX_COMPOSE_FILE_BYTES

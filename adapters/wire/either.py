@@ -15,9 +15,11 @@ class MessageType(StrEnum):
     """What a message is called on the wire; a command has its own name instead."""
 
     CHALLENGE = "CHALLENGE"
+    ENROLLED = "ENROLLED"
     WELCOME = "WELCOME"
     CANCEL = "CANCEL"
     GOAWAY = "GOAWAY"
+    ENROLL = "ENROLL"
     HELLO = "HELLO"
     ACCEPT = "ACCEPT"
     REJECT = "REJECT"

@@ -40,6 +40,7 @@ from domain.link_messages import (
     CancelMessage,
     Challenge,
     CommandMessage,
+    Enrolled,
     GoAway,
     Heard,
     Heartbeat,
@@ -112,8 +113,12 @@ def _challenge(fields: Fields) -> Challenge:
     return Challenge(
         fields.label("nonce", shortest=SHORTEST_NONCE),
         fields.optional("server_time", fields.text) or "",
-        fields.optional("public_key", fields.text) or "",
+        fields.optional("public_key", fields.label) or "",
     )
+
+
+def _enrolled(fields: Fields) -> Enrolled:
+    return Enrolled(fields.label("host_id"), fields.label("signature"))
 
 
 def _welcome(fields: Fields) -> Welcome:
@@ -127,6 +132,7 @@ def _welcome(fields: Fields) -> Welcome:
         prune_below=fields.optional("prune_below", fields.count) or 0,
         heartbeat_s=fields.optional("heartbeat_s", interval_of) or DEFAULT_HEARTBEAT_S,
         output_seen=_output_seen(fields),
+        signature=fields.optional("signature", fields.label) or "",
     )
 
 
@@ -144,6 +150,7 @@ def _output_seen(fields: Fields) -> Mapping[str, OutputPosition]:
 
 _READERS: Final[Mapping[str, Callable[[Fields], Heard]]] = {
     MessageType.CHALLENGE: _challenge,
+    MessageType.ENROLLED: _enrolled,
     MessageType.WELCOME: _welcome,
     MessageType.ACK: _acknowledge,
     MessageType.NACK: missed_message_from,
@@ -166,6 +173,10 @@ def heard_document(message: Heard) -> Document:
                 server_time=message.server_time or None,
                 public_key=message.public_key or None,
             )
+        case Enrolled():
+            return document_of(
+                MessageType.ENROLLED, host_id=message.host_id, signature=message.signature
+            )
         case Welcome():
             return document_of(
                 MessageType.WELCOME,
@@ -175,6 +186,7 @@ def heard_document(message: Heard) -> Document:
                 prune_below=message.prune_below,
                 heartbeat_s=message.heartbeat_s,
                 output_seen=_positions(message.output_seen),
+                signature=message.signature or None,
             )
         case CommandMessage() | CancelMessage():
             return _sequenced_document(message)

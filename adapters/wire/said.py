@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import itertools
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeVar, assert_never
+from collections.abc import Callable, Mapping
+from typing import Final, assert_never
 
 from adapters.wire.either import (
     Document,
@@ -22,7 +20,8 @@ from adapters.wire.either import (
     position_document,
     position_from,
 )
-from adapters.wire.fields import MAX_ENTRIES, SHORTEST_NONCE, Fields
+from adapters.wire.fields import Fields
+from adapters.wire.introducing import enroll_document, enroll_from, hello_document, hello_from
 from adapters.wire.messages import Status
 from domain.errors import LocalProtocolViolation
 from domain.job import JobState, is_terminal
@@ -30,6 +29,7 @@ from domain.link_messages import (
     Accept,
     Acknowledge,
     Bye,
+    Enroll,
     Heartbeat,
     Hello,
     MissedMessage,
@@ -37,18 +37,13 @@ from domain.link_messages import (
     PeerError,
     Reject,
     Result,
-    RunningJob,
     Said,
     StepOutput,
 )
 
 MAX_CHUNK_BYTES: Final = 64 * 1024
-ROOM_FOR_ENTRIES: Final = 320 * 1024
-"""Bytes that each list of a HELLO may take; all three and the rest have to stay under 1 MiB."""
 
 _SHA256: Final = re.compile(r"([0-9a-f]{64})?")
-
-T = TypeVar("T")
 
 
 def said_from(fields: Fields) -> Said:
@@ -57,29 +52,6 @@ def said_from(fields: Fields) -> Said:
     if read is None:
         raise fields.broken("type", f"must be one of {', '.join(_READERS)}")
     return read(fields)
-
-
-def _hello(fields: Fields) -> Hello:
-    return Hello(
-        nonce=fields.label("nonce", shortest=SHORTEST_NONCE),
-        epoch=fields.label("epoch"),
-        peer_epoch=fields.label("peer_epoch", shortest=0),
-        last_seq_seen=fields.count("last_seq_seen"),
-        version=fields.text("version"),
-        architecture=fields.text("architecture"),
-        hostname=fields.text("hostname"),
-        capabilities=fields.texts("capabilities"),
-        running=tuple(map(_running_job, fields.objects("running"))),
-        generations=fields.ordinals_by_name("generations"),
-    )
-
-
-def _running_job(fields: Fields) -> RunningJob:
-    return RunningJob(
-        fields.job_id("job_id"),
-        fields.word("state", JobState),
-        fields.optional("output", lambda name: position_from(fields.nested(name))),
-    )
 
 
 def _accept(fields: Fields) -> Accept:
@@ -171,7 +143,8 @@ def _step_output(fields: Fields) -> StepOutput:
 
 
 _READERS: Final[Mapping[str, Callable[[Fields], Said]]] = {
-    MessageType.HELLO: _hello,
+    MessageType.ENROLL: enroll_from,
+    MessageType.HELLO: hello_from,
     MessageType.ACCEPT: _accept,
     MessageType.REJECT: _reject,
     MessageType.RESPONSE: _response,
@@ -186,8 +159,10 @@ _READERS: Final[Mapping[str, Callable[[Fields], Said]]] = {
 def said_document(message: Said) -> Document:
     """The message as a JSON object."""
     match message:
+        case Enroll():
+            return enroll_document(message)
         case Hello():
-            return _hello_document(message)
+            return hello_document(message)
         case Accept():
             return document_of(
                 MessageType.ACCEPT,
@@ -219,41 +194,6 @@ def said_document(message: Said) -> Document:
             return common_document(message)
         case _:
             assert_never(message)
-
-
-def _hello_document(hello: Hello) -> Document:
-    running = [
-        {
-            "job_id": job.job_id,
-            "state": job.state,
-            **({} if job.output is None else {"output": position_document(job.output)}),
-        }
-        for job in hello.running
-    ]
-    return document_of(
-        MessageType.HELLO,
-        nonce=hello.nonce,
-        epoch=hello.epoch,
-        peer_epoch=hello.peer_epoch,
-        last_seq_seen=hello.last_seq_seen,
-        version=hello.version,
-        architecture=hello.architecture,
-        hostname=hello.hostname,
-        capabilities=_as_many_as_fit(hello.capabilities),
-        running=_as_many_as_fit(running),
-        generations=dict(_as_many_as_fit(hello.generations.items())),
-    )
-
-
-def _as_many_as_fit(entries: Iterable[T]) -> list[T]:
-    kept: list[T] = []
-    room = ROOM_FOR_ENTRIES
-    for entry in itertools.islice(entries, MAX_ENTRIES):
-        room -= len(json.dumps(entry)) + 2
-        if room < 0:
-            break
-        kept.append(entry)
-    return kept
 
 
 def _chunk_document(message: OutputChunk) -> Document:

@@ -8,23 +8,16 @@ an outline is built.
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import yaml
 
 from adapters.yaml.bounds import YamlBounds
-from adapters.yaml.lines import KeyPath, lines_of
 from domain.errors import InvalidInput
-from domain.project import ComposeFile
-
-T = TypeVar("T")
 
 FIELD: Final = "compose_file_base64"
 _MERGE_KEY: Final = "<<"
@@ -35,31 +28,6 @@ _HARMLESS_TAGS: Final = frozenset({None, "!", "!reset", "!override"}) | {
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp")
 }
-
-
-class BoundedYamlReader:
-    """Parses in a thread: a large file must not hold up the link."""
-
-    def __init__(self, executor: Executor, bounds: YamlBounds | None = None) -> None:
-        self._executor = executor
-        self._bounds = bounds or YamlBounds()
-
-    async def read(self, file: ComposeFile) -> object:
-        """See `ComposeReader`."""
-        return await self._run(partial(parse_bounded, file.content, self._bounds))
-
-    async def read_fully(self, file: ComposeFile) -> object:
-        """See `ComposeReader`."""
-        return await self._run(partial(parse_fully, file.content, self._bounds))
-
-    async def lines_of(
-        self, file: ComposeFile, paths: Collection[KeyPath]
-    ) -> Mapping[KeyPath, int]:
-        """See `ComposeReader`."""
-        return await self._run(partial(lines_of, file.content, paths, self._bounds))
-
-    async def _run(self, parse: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, parse)
 
 
 def parse_bounded(content: bytes, bounds: YamlBounds) -> object:

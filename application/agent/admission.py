@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Final, assert_never
+from dataclasses import dataclass, replace
+from typing import assert_never
 
 from application.agent.dispatch import Dispatcher
 from application.agent.job_book import JobBook
 from application.agent.outbox import Outbox
+from application.agent.turns import Follow, Turn, Turns, nothing
 from application.ports.clock import Clock
 from application.ports.private_parts import PrivateParts
 from domain.commands import (
@@ -44,25 +43,6 @@ from domain.link_messages import CancelMessage, CommandMessage, SequencedHeard
 from domain.messages import MalformedMessage, Message, RefusedRequest, Request
 from domain.policy import Policy, judge_command
 from domain.records import CancelRequested, JobAccepted, JobRejected, JobRepeated, job_of
-
-MAX_WAITING: Final = 2048
-MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-
-Follow = Callable[[], None]
-
-
-def _nothing() -> None:
-    """What follows from most messages of v2: the ledger has it, and the session looks there."""
-
-
-@dataclass(slots=True, eq=False)
-class _Turn:
-    """A message that was taken in. `keys` are what it is about, `follow` what follows from it."""
-
-    keys: tuple[str, ...]
-    weight: int
-    decided: asyncio.Event = field(default_factory=asyncio.Event)
-    follow: Follow = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +74,12 @@ class Admission:
         self._policy = policy
         self.arriving: set[int] = set()
         """The sequence numbers of messages that were taken in and are not durable yet."""
-        self._turns: deque[_Turn] = deque()
-        self._waiting_bytes = 0
-        self._last_about: dict[str, _Turn] = {}
-        self._moved = asyncio.Event()
+        self._turns = Turns()
         self._is_closed = False
-        self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self, started: asyncio.Event) -> None:
         """Own the tasks that write until cancelled. Raises `JournalFailed` where that happens."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            started.set()
-            await asyncio.get_running_loop().create_future()
+        await self._turns.run(started)
 
     def close(self) -> None:
         """Take nothing more in: refuse what comes over v1, and leave what comes over v2 unheard."""
@@ -114,30 +87,28 @@ class Admission:
 
     async def room(self) -> None:
         """Wait until few enough messages wait for the disk for another one to be taken in."""
-        while len(self._turns) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
-            await self._moved.wait()
+        await self._turns.room()
 
     async def settled(self) -> None:
         """Wait until nothing is being written down."""
-        while self._turns:
-            await self._moved.wait()
+        await self._turns.settled()
 
     def submit(self, message: Message) -> None:
         """Take one message of v1 in. Never waits: what cannot be taken is answered with a failure."""
         match message:
             case Request() if isinstance(message.command, CHANGING_COMMANDS):
                 link = self._outbox.link_number
-                self._decide(
+                self._turns.decide(
                     self._turn(message.job_id.value, message.command),
                     lambda: self._submit_change(message, link),
                 )
             case Request():
-                self._settle(self._turn(), self._submit_read(message))
+                self._turns.settle(self._turn(), self._submit_read(message))
             case RefusedRequest():
-                self._settle(self._turn(), self._refuse(message.job_id, message.error))
+                self._turns.settle(self._turn(), self._refuse(message.job_id, message.error))
             case MalformedMessage():
                 refusal = refusal_of(message.job_id, message.error)
-                self._settle(self._turn(), lambda: self._outbox.put(refusal))
+                self._turns.settle(self._turn(), lambda: self._outbox.put(refusal))
             case _:
                 assert_never(message)
 
@@ -146,10 +117,10 @@ class Admission:
         if self._is_closed:
             return
         if isinstance(message, CancelMessage):
-            self._decide(self._turn(message.job_id), lambda: self._cancel(message))
+            self._turns.decide(self._turn(message.job_id), lambda: self._cancel(message))
             return
         turn = self._turn(message.job_id, message.command, in_order=message.generation is not None)
-        self._decide(turn, lambda: self._deliver_command(message))
+        self._turns.decide(turn, lambda: self._deliver_command(message))
 
     # Protocol v1.
 
@@ -214,7 +185,7 @@ class Admission:
         return follow
 
     def _check_open(self) -> None:
-        if self._is_closed or self._tasks is None:
+        if self._is_closed or not self._turns.is_running:
             raise Draining()
 
     # Protocol v2.
@@ -226,7 +197,7 @@ class Admission:
 
     async def _deliver_command(self, message: CommandMessage) -> Follow:
         job_id, command = message.job_id, message.command
-        follow = _nothing
+        follow = nothing
         try:
             if isinstance(command, InstaDeployError):
                 raise command
@@ -304,15 +275,13 @@ class Admission:
         tombstone = self._book.tombstone(job_id)
         return None if tombstone is None else _Known(tombstone.digest, tombstone.state)
 
-    # Turns.
-
     def _turn(
         self,
         job_id: str | None = None,
         command: Command | InstaDeployError | None = None,
         *,
         in_order: bool = False,
-    ) -> _Turn:
+    ) -> Turn:
         """`in_order` is for a command that must be decided after earlier ones of its project."""
         keys = [] if job_id is None else [f"job:{job_id}"]
         weight = 0
@@ -324,39 +293,9 @@ class Admission:
                 # Behind one that waits everybody waits: they are written down as they came. Private
                 # parts are written before the command that they are of.
                 is_slow = in_order or is_private(command)
-                if is_slow or any(key in self._last_about for key in (line, *keys)):
+                if is_slow or self._turns.has_any_about(line, *keys):
                     keys.append(line)
-        turn = _Turn(tuple(keys), weight)
-        self._turns.append(turn)
-        self._waiting_bytes += turn.weight
-        return turn
-
-    def _decide(self, turn: _Turn, decide: Callable[[], Awaitable[Follow]]) -> None:
-        before = [self._last_about[key] for key in turn.keys if key in self._last_about]
-        for key in turn.keys:
-            self._last_about[key] = turn
-
-        async def in_turn() -> None:
-            for earlier in before:
-                await earlier.decided.wait()
-            self._settle(turn, await decide())
-
-        if self._tasks is None:
-            raise AssertionError("messages are taken in while `run` runs")
-        self._tasks.create_task(in_turn(), name="admission")
-
-    def _settle(self, turn: _Turn, follow: Follow) -> None:
-        turn.follow = follow
-        turn.decided.set()
-        for key in turn.keys:
-            if self._last_about.get(key) is turn:
-                del self._last_about[key]
-        while self._turns and self._turns[0].decided.is_set():
-            ready = self._turns.popleft()
-            self._waiting_bytes -= ready.weight
-            ready.follow()
-        self._moved.set()
-        self._moved = asyncio.Event()
+        return self._turns.take(*keys, weight=weight)
 
 
 def _check_same(job_id: str, digest: str, known: _Known) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from application.agent.credential import Credential
 from application.agent.finding import CachedFinding
 from application.agent.handling import Completed, Deadlines, Outcome
 from application.agent.job_book import JobBook
@@ -32,6 +33,7 @@ class CheckHealthHandler:
         runtime: ComposeRuntime,
         book: JobBook,
         policy: Policy,
+        credential: Credential,
         clock: Clock,
         deadlines: Deadlines,
     ) -> None:
@@ -45,6 +47,7 @@ class CheckHealthHandler:
         self._host = host
         self._book = book
         self._policy = policy
+        self._credential = credential
         self._clock = clock
         self._started = clock.monotonic()
         self._engine = CachedFinding(
@@ -89,6 +92,7 @@ class CheckHealthHandler:
                 "host_uptime_s": self._host.uptime_s(),
                 "engine": engine,
                 "compose": compose,
+                "identity": dict(self._credential.facts()),
                 "policy": {
                     "name": self._policy.name,
                     "digest": self._policy.digest,

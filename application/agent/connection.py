@@ -31,15 +31,20 @@ AFTER_A_CHANGE_S: Final = 1.0
 CHANGES_APART_S: Final = 5.0
 """Containers that start change the network too: that must not have a dead peer dialled all the time."""
 
+_V1_IS_REFUSED: Final = "over which a host's key proves nothing"
+
 
 class Connection:
-    """Connects, serves the link until it ends, waits, and connects again."""
+    """Connects, serves the link until it ends, waits, and connects again.
+
+    Without `plain`, a control plane that speaks v1 is refused.
+    """
 
     def __init__(
         self,
         *,
         transport: Transport,
-        plain: PlainServing,
+        plain: PlainServing | None,
         sequenced: SequencedServing,
         network: NetworkChanges,
         clock: Clock,
@@ -112,6 +117,13 @@ class Connection:
         try:
             if link.version == SEQUENCED:
                 await self._sequenced.serve(link)
+            elif self._plain is None:
+                await link.close(_V1_IS_REFUSED)
+                raise TransportRefused(
+                    f"the control plane speaks protocol v1, {_V1_IS_REFUSED}",
+                    advice="upgrade the control plane, or check SERVER_URL: this host was enrolled "
+                    "with a key, and never goes back to a token",
+                )
             else:
                 await self._plain.serve(link)
         except (TransportLost, TransportRefused) as exc:

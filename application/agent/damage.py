@@ -8,7 +8,7 @@ from typing import Final
 from application.agent.job_book import JobBook
 from application.ports.clock import Clock
 from application.ports.compose_executor import ComposeExecutor
-from domain.ledger import LedgerJob
+from domain.ledger_jobs import LedgerJob
 
 FORGOTTEN: Final = (
     "what was known of this job, or of how far it had come, was lost when the agent's journal was "

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from application.agent.damage import FORGOTTEN, is_forgotten
-from application.agent.handling import Completed, Failed, Outcome
+from application.agent.handling import Completed, Failed, Outcome, final_event
 from application.agent.job_book import JobBook, JournalFailed
 from application.agent.room import DispatchLimits, Room
 from application.agent.step_plan import StepTools
@@ -23,9 +23,9 @@ from application.agent.steps import JobSteps
 from application.ports.clock import Clock
 from domain.commands import CHANGING_COMMANDS, DeployCompose, project_of
 from domain.errors import Canceled, Draining, InstaDeployError
-from domain.events import FinalEvent, JobCompleted, JobFailed, final_event_of, refusal_of
+from domain.events import FinalEvent, final_event_of, refusal_of
 from domain.job import Job, JobState
-from domain.ledger import LedgerJob
+from domain.ledger_jobs import LedgerJob
 from domain.records import JobFinished, job_of
 
 logger = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ class Dispatcher:
                 job.move_to(JobState.CANCELED)
                 failed = Failed(INTERRUPTED, data={"reason": "interrupted"})
                 self._close(job)
-                self._results.put(self._event(job.job_id.value, failed))
+                self._results.put(final_event(job.job_id.value, failed))
             raise
         await self._end(job, outcome)
 
@@ -260,7 +260,7 @@ class Dispatcher:
             self._close(job)
         else:
             self._close(job)
-            self._results.put(self._event(job_id, outcome))
+            self._results.put(final_event(job_id, outcome))
         if isinstance(outcome, Failed):
             # The error may quote Compose, which may quote the compose file.
             logger.warning("job %s: %s: %s", job_id, job.state, outcome.what)
@@ -280,12 +280,6 @@ class Dispatcher:
             outcome.data,
             self._clock.now().timestamp(),
         )
-
-    @staticmethod
-    def _event(job_id: str, outcome: Outcome) -> FinalEvent:
-        if isinstance(outcome, Failed):
-            return JobFailed(job_id, outcome.error, outcome.logs, outcome.data)
-        return JobCompleted(job_id, outcome.logs, outcome.data)
 
     def _close(self, job: Job) -> None:
         self._open.pop(job.job_id.value, None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from application.ports.clock import Clock
+from domain.events import FinalEvent, JobCompleted, JobFailed
 from domain.output import cause_of_failure
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ class Failed:
 
 
 Outcome = Completed | Failed
+
+
+def final_event(job_id: str, outcome: Outcome) -> FinalEvent:
+    """What is said of an outcome that is written down nowhere."""
+    if isinstance(outcome, Failed):
+        return JobFailed(job_id, outcome.error, outcome.logs, outcome.data)
+    return JobCompleted(job_id, outcome.logs, outcome.data)
 
 
 class Handler(Protocol[C_contra]):

@@ -1,8 +1,9 @@
-"""Sees to it that a project's images are there, before anything that runs is touched."""
+"""A project's images: that they are there before anything that runs is touched, and which ones ran."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from application.agent.handling import Deadlines, Failed
@@ -11,9 +12,14 @@ from application.agent.step_plan import StepPlan
 from application.agent.steps import JobSteps
 from application.ports.compose_executor import ComposeAction, ComposeOptions
 from application.ports.engine_state import EngineState
-from domain.commands import DeployOptions, PullPolicy
 from domain.compose_model import ComposeModel, Service
-from domain.project import Project
+from domain.deploy_options import DeployOptions, PullPolicy
+from domain.engine_state import FoundContainer
+from domain.errors import RuntimeUnavailable
+from domain.project import Project, ProjectName
+from domain.revision import RanImage
+
+logger = logging.getLogger(__name__)
 
 PULL: Final = "pull"
 BUILD: Final = "build"
@@ -98,6 +104,39 @@ class ProjectImages:
         )
         return _renamed(report.failure, "build_failed")
 
+    async def that_ran(self, name: ProjectName, model: ComposeModel) -> tuple[RanImage, ...]:
+        """The images that the project's containers are made from, to find them again."""
+        try:
+            containers = await self._state.containers(name)
+        except RuntimeUnavailable as exc:
+            logger.warning("the containers of project '%s' cannot be read: %s", name, exc)
+            return ()
+        found: dict[str, FoundContainer] = {}
+        for container in containers:
+            if not container.is_oneoff and container.image_id:
+                found.setdefault(container.service, container)
+        images = []
+        for service, reference in references(name, model).items():
+            one = found.get(service)
+            if one is not None and one.image_id is not None:
+                digest = await self._digest(reference, one.image_id)
+                images.append(RanImage(service, reference, one.image_id, digest))
+        return tuple(images)
+
+    async def _digest(self, reference: str, image_id: str) -> str:
+        try:
+            image = await self._state.image(image_id)
+        except RuntimeUnavailable:
+            return ""
+        if image is None or not image.repo_digests:
+            return ""
+        repository = reference.partition("@")[0]
+        last = repository.rpartition("/")[2]
+        if ":" in last:
+            repository = repository[: -len(last)] + last.partition(":")[0]
+        own = [one for one in image.repo_digests if one.partition("@")[0] == repository]
+        return (own or list(image.repo_digests))[0]
+
     async def _missing(self, model: ComposeModel) -> set[str]:
         known: dict[str, bool] = {}
         missing = set()
@@ -109,6 +148,15 @@ class ProjectImages:
             if not known[service.image]:
                 missing.add(service.name)
         return missing
+
+
+def references(name: ProjectName, model: ComposeModel) -> Mapping[str, str]:
+    """What each service calls its image; Compose's own name for one that is only built."""
+    return {
+        service.name: service.image or f"{name.compose_name}-{service.name}"
+        for service in model.services
+        if service.provider is None
+    }
 
 
 def _to_pull(model: ComposeModel, options: DeployOptions, missing: set[str]) -> list[str]:

@@ -16,6 +16,7 @@ from application.ports.revision_store import RevisionStore
 from domain.commands import ListProjects
 from domain.engine_state import FoundContainer
 from domain.errors import RuntimeUnavailable
+from domain.project import ProjectName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +43,11 @@ class ListProjectsHandler:
             )
         except (RuntimeUnavailable, StepTimedOut) as exc:
             trouble = str(exc)
-        projects: list[dict[str, object]] = []
-        ours = set()
-        for name in await self.files.names():
-            ours.add(name.compose_name)
-            history = await self.store.history(name)
-            projects.append(
-                {
-                    "project_name": name.value,
-                    "wanted": wanted_column(history),
-                    "journal": journal_column(self.book, name),
-                    "containers": (
-                        None if trouble else _counted(running.get(name.compose_name, ()))
-                    ),
-                }
-            )
+        projects = [
+            await self._project(name, None if trouble else running.get(name.compose_name, ()))
+            for name in await self.files.names()
+        ]
+        ours = {str(one["project_name"]).lower() for one in projects}
         others = [
             {"project_name": name, "containers": _counted(found)}
             for name, found in sorted(running.items())
@@ -66,14 +57,19 @@ class ListProjectsHandler:
         lines += [f"  {one['project_name']}  {_in_words(one['containers'])}" for one in projects]
         if trouble:
             lines.append(trouble)
-        return Completed(
-            "\n".join(lines),
-            {
-                "projects": projects,
-                "others": others,
-                "engine": {"reachable": not trouble, **({"detail": trouble} if trouble else {})},
-            },
-        )
+        engine = {"reachable": False, "detail": trouble} if trouble else {"reachable": True}
+        data = {"projects": projects, "others": others, "engine": engine}
+        return Completed("\n".join(lines), data)
+
+    async def _project(
+        self, name: ProjectName, found: Sequence[FoundContainer] | None
+    ) -> Mapping[str, object]:
+        return {
+            "project_name": name.value,
+            "wanted": wanted_column(await self.store.history(name)),
+            "journal": journal_column(self.book, name),
+            "containers": None if found is None else _counted(found),
+        }
 
 
 def _counted(found: Sequence[FoundContainer]) -> dict[str, int]:

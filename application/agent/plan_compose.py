@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from application.agent.goal import APPLY, Goal
 from application.agent.handling import Completed, Failed, Outcome
 from application.agent.images import ProjectImages
 from application.agent.live_output import LiveOutput
 from application.agent.project_judge import UNTOUCHED, Judged, ProjectJudge
 from application.agent.revisions import RevisionFiles
-from application.agent.rollout import APPLY, Goal, Rollout
+from application.agent.rollout import Rollout
 from application.agent.stages import Stages
 from application.ports.clock import Clock
 from application.ports.compose_runtime import ComposeRuntime
@@ -53,7 +54,7 @@ class PlanComposeHandler:
         """Plan. A project that the policy refuses has a plan too, which says so."""
         wish = command.deployment
         stages = Stages("plan", self.clock, LiveOutput())
-        unhashed = await self.judge.read(wish.project, wish.content)
+        has_env_files = await self.judge.read(wish.project, wish.content)
         await self.runtime.ensure_supported()
         key = f"plan{wish.content.digest[:12]}"
         async with self.files.stage(wish.project, wish.content, key) as staged:
@@ -63,7 +64,7 @@ class PlanComposeHandler:
                 wish.options.profiles,
                 stages,
                 directory=staged.directory,
-                unhashed=unhashed,
+                has_env_files=has_env_files,
             )
             if isinstance(judged, Failed):
                 return judged
@@ -73,29 +74,16 @@ class PlanComposeHandler:
     async def _compared(
         self, wish: DeployCompose, judged: Judged, candidate: Project, refused: Failed | None
     ) -> Outcome:
-        name = wish.project
-        found = await self.state.containers(name)
-        expected = await self.rollout.expected(
-            Goal(candidate, judged, wish.options, APPLY, UNTOUCHED)
-        )
-        pulls = await self.images.to_pull(judged.model, wish.options)
-        changed = await self.revisions.changes_now(name, wish.content)
-        users = judged.model.users_of({f"{judged.directory}/{path}" for path in changed})
-        changes = [_change(wish, one, found, is_pulled=one.name in pulls) for one in expected]
-        changes = [
-            replace(one, action="restart", why="a file that it mounts is another one")
-            if one.action == "keep" and one.service in users
-            else one
-            for one in changes
-        ]
-        changes += _removals(wish, expected, found)
+        pulls = set(await self.images.to_pull(judged.model, wish.options))
+        changes = await self._changes(wish, judged, candidate, pulls)
         networks, volumes = await self._missing_names(wish, judged)
         by_service = {one.name: one.image for one in judged.model.services}
+        pulled = sorted({str(by_service[service]) for service in pulls})
         data: dict[str, object] = {
-            "project_name": name.value,
+            "project_name": wish.project.value,
             "services": [one.as_data() for one in changes],
-            "pull": sorted({str(by_service[service]) for service in pulls}),
-            "build": sorted(one.name for one in judged.model.services if one.build is not None),
+            "pull": pulled,
+            "build": sorted(_built(judged)),
             "networks": networks,
             "volumes": volumes,
             "policy": (
@@ -105,15 +93,31 @@ class PlanComposeHandler:
             ),
             "warnings": judged.complaints.splitlines(),
         }
-        lines = [f"What a deployment of project '{name}' would do:"]
+        lines = [f"What a deployment of project '{wish.project}' would do:"]
         lines += [f"  {one.action:<9} {one.service}  {one.why}".rstrip() for one in changes]
-        lines += [
-            f"  pull      {image}" for image in sorted({str(by_service[one]) for one in pulls})
-        ]
+        lines += [f"  pull      {image}" for image in pulled]
         if refused is not None:
             lines.append("The host's policy does not allow it:")
             lines += [f"  {line}" for line in refused.logs.splitlines()]
         return Completed("\n".join(lines), data)
+
+    async def _changes(
+        self, wish: DeployCompose, judged: Judged, candidate: Project, pulls: set[str]
+    ) -> Sequence[Change]:
+        found = await self.state.containers(wish.project)
+        expected = await self.rollout.expected(
+            Goal(candidate, judged, wish.options, APPLY, UNTOUCHED)
+        )
+        changed = await self.revisions.changes_now(wish.project, wish.content)
+        users = judged.model.users_of({f"{judged.directory}/{path}" for path in changed})
+        fetched = dict.fromkeys(_built(judged), "built") | dict.fromkeys(pulls, "pulled")
+        changes = [_change(wish, one, found, fetched.get(one.name, "")) for one in expected]
+        return [
+            replace(one, action="restart", why="a file that it mounts is another one")
+            if one.action == "keep" and one.service in users
+            else one
+            for one in changes
+        ] + _removals(wish, expected, found)
 
     async def _missing_names(
         self, wish: DeployCompose, judged: Judged
@@ -133,13 +137,14 @@ class PlanComposeHandler:
         return sorted(set(networks) - there), sorted(set(volumes) - kept)
 
 
+def _built(judged: Judged) -> set[str]:
+    return {one.name for one in judged.model.services if one.build is not None}
+
+
 def _change(
-    wish: DeployCompose,
-    service: ExpectedService,
-    found: Sequence[FoundContainer],
-    *,
-    is_pulled: bool,
+    wish: DeployCompose, service: ExpectedService, found: Sequence[FoundContainer], fetched: str
 ) -> Change:
+    """`fetched` says how it gets an image that may be another one than now, if it does."""
     own = [one for one in containers_of(service.name, found) if one.state != "removing"]
     if not own:
         return Change(service.name, "create", "")
@@ -147,15 +152,21 @@ def _change(
         differing = mismatches(wish.project, service, container)
         if differing:
             return Change(service.name, "recreate", differing[0].sentence)
-    if is_pulled:
-        return Change(service.name, "recreate", "if the image that is pulled is a newer one")
+    if fetched:
+        why = f"if the image that is {fetched} is a newer one"
+        return Change(service.name, "recreate", why)
     if len(own) != service.replicas:
         return Change(service.name, "scale", f"from {len(own)} to {service.replicas} containers")
     stopped = [one for one in own if one.state not in ("running", "restarting")]
     if stopped and not (service.completes and all(one.exit_code == 0 for one in stopped)):
         return Change(service.name, "start", f"{stopped[0].name} is {stopped[0].state}")
-    unknown = "" if service.config_hash else "unless its configuration is another one: it has files"
-    return Change(service.name, "keep", unknown)
+    if service.config_hash is None:
+        why = "if its configuration is another one, which cannot be told before"
+        return Change(service.name, "recreate", why)
+    if service.image_id is None:
+        why = "if its image is another one, which the engine does not tell now"
+        return Change(service.name, "recreate", why)
+    return Change(service.name, "keep", "")
 
 
 def _removals(

@@ -16,12 +16,13 @@ from application.agent.handling import (
 from application.agent.stages import Stages
 from application.ports.clock import Clock
 from application.ports.compose_reader import ComposeReader
-from application.ports.compose_runtime import ComposeRuntime
+from application.ports.compose_runtime import ComposeRuntime, ResolvedProject
 from application.ports.host_paths import HostPaths
 from application.ports.project_files import ProjectFiles
 from domain.compose_model import ComposeModel
 from domain.compose_sources import LocalSource, SourceKind, SourceWalk
 from domain.content import ENV_FILE_NAME, ProjectContent
+from domain.expectation import completing
 from domain.output import BoundedOutput
 from domain.policy import HostPlaces, Policy, Violation, host_paths, judge
 from domain.project import ComposeFile, Project, ProjectName
@@ -33,7 +34,7 @@ POLICY: Final = "policy"
 MAX_VIOLATIONS: Final = 50
 """So many are told; a file that breaks more has to be sent again anyway."""
 UNTOUCHED: Final = "nothing was changed"
-ANY_SERVICE: Final = "*"
+_CONFIG: Final = "docker compose config"
 _OF_ENV_FILES: Final = (SourceKind.ENV_FILE, SourceKind.LABEL_FILE)
 
 
@@ -41,7 +42,7 @@ _OF_ENV_FILES: Final = (SourceKind.ENV_FILE, SourceKind.LABEL_FILE)
 class Judged:
     """What a project amounts to that lives in `directory`.
 
-    `hashes` are of those services whose containers can be compared. `complaints` is what Compose had
+    `hashes` are those that its containers have, by service. `complaints` is what Compose had
     to say of it, warnings mostly.
     """
 
@@ -75,11 +76,10 @@ class ProjectJudge:
         self._clock = clock
         self._deadlines = deadlines
 
-    async def read(self, name: ProjectName, content: ProjectContent) -> frozenset[str]:
+    async def read(self, name: ProjectName, content: ProjectContent) -> bool:
         """Judge everything that Compose would open, before it does.
 
-        Returns the services whose environment comes from files, whose configuration cannot be
-        compared later. Raises `InvalidInput`.
+        Returns whether variables of services come from files: see `resolve`. Raises `InvalidInput`.
         """
         document = await self._reader.read_fully(content.file)
         check_compose_document(document)
@@ -95,7 +95,7 @@ class ProjectJudge:
         if report.problems:
             raise report.problems[0]
         await self._check_links(name, report.sources, sent)
-        return _with_env_files(report.sources)
+        return any(source.kind is SourceKind.ENV_FILE for source in report.sources)
 
     async def resolve(
         self,
@@ -104,7 +104,7 @@ class ProjectJudge:
         stages: Stages,
         *,
         directory: str = "",
-        unhashed: frozenset[str] = frozenset(),
+        has_env_files: bool = False,
         consequence: str = UNTOUCHED,
     ) -> Judged | Failed:
         """Let Compose judge the files of a project; raises `InvalidInput` and `RuntimeUnavailable`.
@@ -115,11 +115,11 @@ class ProjectJudge:
         output = BoundedOutput()
         with stages.speaking(VALIDATE) as stage:
             try:
+                work = self._resolved(
+                    candidate, profiles, directory, output, has_env_files=has_env_files
+                )
                 exit_code, resolved = await run_step(
-                    self._clock,
-                    "docker compose config",
-                    self._deadlines.check_s,
-                    self._runtime.resolve(candidate, profiles, output),
+                    self._clock, _CONFIG, self._deadlines.check_s, work
                 )
             except StepTimedOut as exc:
                 stage.fail()
@@ -129,25 +129,38 @@ class ProjectJudge:
                 stage.say(complaints.rstrip("\n"))
             if resolved is None:
                 stage.fail()
-                failure = compose_failure(
-                    "docker compose config", exit_code, complaints, consequence=consequence
-                )
+                failure = compose_failure(_CONFIG, exit_code, complaints, consequence=consequence)
                 assert failure is not None
                 return failure
-            document = _moved(resolved.document, candidate.directory, directory)
-            assert isinstance(document, Mapping)
-            model = ComposeModel.from_document(document)
-            stage.say(
-                f"{len(model.services)} services: {', '.join(one.name for one in model.services)}"
-            )
-            hashes = {
-                service: one
-                for service, one in resolved.hashes.items()
-                if service not in unhashed and ANY_SERVICE not in unhashed
-            }
-            if directory != candidate.directory:
-                hashes = {}  # They are of paths that will be others.
-            return Judged(model, directory, hashes, complaints)
+            model = ComposeModel.from_document(resolved.document)
+            completing(model)  # When it is asked the next time, it is too late to refuse anything.
+            names = [one.name for one in model.services]
+            stage.say(f"{len(names)} services: {', '.join(names)}")
+            return Judged(model, directory, resolved.hashes, complaints)
+
+    async def _resolved(
+        self,
+        candidate: Project,
+        profiles: Sequence[str],
+        directory: str,
+        output: BoundedOutput,
+        *,
+        has_env_files: bool,
+    ) -> tuple[int, ResolvedProject | None]:
+        """What they amount to in their directory, with the hashes that containers have then.
+
+        Compose tells these of the files, in the same time. Of files that are not in their places yet,
+        or with variables in other ones, it tells them of what it has resolved, one call later.
+        """
+        if directory == candidate.directory and not has_env_files:
+            return await self._runtime.resolve(candidate, profiles, output)
+        exit_code, found = await self._runtime.resolve(candidate, profiles, output, hashed=False)
+        if found is None:
+            return exit_code, None
+        document = _moved(found.document, candidate.directory, directory)
+        assert isinstance(document, Mapping)
+        hashes = await self._runtime.hashes(candidate.name, directory, document)
+        return exit_code, ResolvedProject(document, hashes)
 
     async def violations(
         self, name: ProjectName, model: ComposeModel, directory: str
@@ -215,17 +228,6 @@ def _moved(value: object, from_directory: str, to_directory: str) -> object:
             return [_moved(one, from_directory, to_directory) for one in value]
         case _:
             return value
-
-
-def _with_env_files(sources: Sequence[LocalSource]) -> frozenset[str]:
-    """Compose hashes the variables of env files in one way here and in another way for containers."""
-    named = set()
-    for source in sources:
-        if source.kind is SourceKind.ENV_FILE:
-            keys = source.where.split(".")
-            is_in_first_file = keys[0] == "services" and len(keys) > 1
-            named.add(keys[1] if is_in_first_file else ANY_SERVICE)
-    return frozenset(named)
 
 
 def _told(violation: Violation, line: int | None) -> dict[str, object]:

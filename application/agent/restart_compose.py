@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from application.agent.goal import Goal
 from application.agent.handling import Completed, Deadlines, Failed, Outcome
-from application.agent.project_judge import ProjectJudge
+from application.agent.project_judge import Judged, ProjectJudge
 from application.agent.revisions import RevisionFiles
-from application.agent.rollout import Goal, Rollout
+from application.agent.rollout import Rollout
 from application.agent.step_plan import StepPlan
 from application.agent.steps import VERSION, JobSteps
 from application.ports.compose_executor import ComposeAction, ComposeOptions
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.project_files import ProjectFiles
-from domain.commands import DeployOptions, RestartCompose
+from domain.commands import RestartCompose
 from domain.content import COMPOSE_FILE_NAME, ProjectContent
+from domain.deploy_options import DeployOptions
 from domain.errors import NotFound
-from domain.project import ComposeFile
+from domain.project import ComposeFile, Project
 
 RESTART = "restart"
 CONSEQUENCE = "some of its containers may be stopped"
@@ -41,17 +43,9 @@ class RestartComposeHandler:
         options = history.wanted.options if history.wanted is not None else DeployOptions()
         if not steps.has_begun(RESTART):
             await steps.ask(VERSION, self.deadlines.check_s, self.runtime.ensure_supported())
-        found = await self.files.read(name, COMPOSE_FILE_NAME)
-        if found is None:
-            raise NotFound(f"project '{name}' does not exist on this host")
-        content = ProjectContent(ComposeFile(found))
-        await self.judge.read(name, content)
-        judged = await self.judge.resolve(project, options.profiles, steps.stages)
+        judged = await self._judge(project, options, steps)
         if isinstance(judged, Failed):
             return judged
-        refused = await self.judge.allow(name, content, judged, steps.stages)
-        if refused is not None:
-            return refused
         known = {service.name for service in judged.model.services}
         if unknown := sorted(set(command.services) - known):
             raise NotFound(f"services: project '{name}' has no service {', '.join(unknown)}")
@@ -77,3 +71,17 @@ class RestartComposeHandler:
             f"Project '{name}' restarted successfully.\n\nOutput:\n{report.output}",
             steps.stages.data(),
         )
+
+    async def _judge(
+        self, project: Project, options: DeployOptions, steps: JobSteps
+    ) -> Judged | Failed:
+        name = project.name
+        found = await self.files.read(name, COMPOSE_FILE_NAME)
+        if found is None:
+            raise NotFound(f"project '{name}' does not exist on this host")
+        content = ProjectContent(ComposeFile(found))
+        await self.judge.read(name, content)
+        judged = await self.judge.resolve(project, options.profiles, steps.stages)
+        if isinstance(judged, Failed):
+            return judged
+        return await self.judge.allow(name, content, judged, steps.stages) or judged

@@ -12,8 +12,8 @@ from application.ports.clock import Clock
 from application.ports.engine_state import EngineState
 from application.ports.project_files import ProjectFiles
 from application.ports.revision_store import RevisionStore
-from domain.commands import DeployOptions
-from domain.content import COMPOSE_FILE_NAME, ProjectContent
+from domain.content import COMPOSE_FILE_NAME, ENV_FILE_NAME, ProjectContent
+from domain.deploy_options import DeployOptions
 from domain.errors import InstaDeployError, NotFound, RuntimeUnavailable
 from domain.project import ComposeFile, Project, ProjectName
 from domain.revision import Draft, ProjectHistory, RanImage, Revision, RevisionState
@@ -84,9 +84,7 @@ class RevisionFiles:
         self, name: ProjectName, history: ProjectHistory
     ) -> ProjectContent | None:
         """What was published last, as far as it is known: what of it is not wanted any more can go."""
-        pending = [one for one in history.revisions if one.state is RevisionState.PENDING]
-        # Of a stopped project, the files of what ran last are still there.
-        last = pending[-1] if pending else history.wanted or history.good_before(None)
+        last = history.last_published
         if last is None:
             return None
         try:
@@ -130,6 +128,20 @@ class RevisionFiles:
         async with self._files.stage(name, content, content.digest[:16]) as staged:
             project = await staged.publish(replaced)
         return Published(revision, content, project)
+
+    async def is_current(self, name: ProjectName, content: ProjectContent) -> bool:
+        """Whether the files of a content lie in the project's directory, as they are."""
+        brought = {one.path: one.content for one in content.files}
+        if content.env is not None:
+            brought[ENV_FILE_NAME] = content.env
+        brought[COMPOSE_FILE_NAME] = content.file.content
+        try:
+            for path, there in brought.items():
+                if await self._files.read(name, path) != there:
+                    return False
+        except InstaDeployError:
+            return False
+        return True
 
     async def pins(self, images: tuple[RanImage, ...]) -> dict[str, str]:
         """By service, the images that ran, where their names mean other ones to the engine now.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from application.agent.going_back import GoingBack
+from application.agent.goal import APPLY
+from application.agent.going_back import GoingBack, cut_short, left_as_it_is
 from application.agent.handling import Completed, Deadlines, Failed, Outcome
 from application.agent.revisions import RevisionFiles
-from application.agent.rollout import APPLY, Rollout
+from application.agent.rollout import Rollout
 from application.agent.steps import ASKING_ENGINE, VERSION, JobSteps
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.engine import Engine
@@ -15,6 +16,28 @@ from application.ports.revision_store import RevisionStore
 from domain.commands import RollbackCompose
 from domain.errors import Canceled, Conflict, InstaDeployError, NotFound
 from domain.revision import ProjectHistory, Revision, RevisionState
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where it leads. `was_wanted`: the project was to run that revision anyway."""
+
+    target: Revision
+    was_wanted: bool
+
+    @property
+    def step(self) -> str:
+        """It says all of that, so that it is known for as long as the job is."""
+        return f"{APPLY} revision {self.target.number}{' again' if self.was_wanted else ''}"
+
+    def is_over(self, history: ProjectHistory, steps: JobSteps) -> bool:
+        """Whether the revision was found well, and written down as the wanted one: the last of all.
+
+        What has become of it since, while no agent ran, is no reason to undo that; and which
+        revision was wanted instead is not known any more.
+        """
+        is_wanted = history.current == self.target.number
+        return is_wanted and not self.was_wanted and steps.has_begun(self.step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,82 +54,77 @@ class RollbackComposeHandler:
 
     async def __call__(self, command: RollbackCompose, steps: JobSteps, /) -> Outcome:
         """Roll back; a revision that is not kept is refused."""
-        name = command.project
-        history = await self.revisions.history(name)
-        target = self._begun(history, steps) or self._target(command, history)
-        step = _step_to(target)
-        before = history.good_instead_of(target.number)
-        replaced = await self.revisions.content_now(name, history)
-        if not steps.has_begun(step):
+        history = await self.revisions.history(command.project)
+        way = _begun(history, steps) or _chosen(command, history)
+        if way.is_over(history, steps):
+            steps.recall()
+            return await self._completed(way, history, steps)
+        if not steps.has_begun(way.step):
             await steps.ask(VERSION, self.deadlines.check_s, self.runtime.ensure_supported())
             await steps.ask(ASKING_ENGINE, self.deadlines.check_s, self.engine.ping())
         try:
-            failure = await self.going_back.bring(name, target, replaced, steps, step=step)
+            failure = await self._go(way, history, steps)
         except Canceled as exc:
-            failed = await self._undo(target, before, history, Failed(str(exc)), steps)
-            raise Canceled(failed.what, exc.logs, failed.data) from exc
+            failed = await self._undo(way, history, Failed(str(exc), logs=exc.logs), steps)
+            raise Canceled(failed.what, failed.logs, failed.data) from exc
         except InstaDeployError as exc:
             failure = Failed(str(exc), data={"reason": exc.code})
         if failure is not None:
-            return await self._undo(target, before, history, failure, steps)
-        output = await steps.printed(step)
+            return await self._undo(way, history, failure, steps)
+        return await self._completed(way, history, steps)
+
+    async def _go(self, way: _Way, history: ProjectHistory, steps: JobSteps) -> Failed | None:
+        if self.going_back.has_begun(steps):
+            # What runs by now, and what lies in the project's directory, is of another revision.
+            return cut_short(steps, "what was wanted before is to run again")
+        replaced = await self.revisions.content_now(history.name, history)
+        return await self.going_back.bring(history.name, way.target, replaced, steps, step=way.step)
+
+    async def _completed(self, way: _Way, history: ProjectHistory, steps: JobSteps) -> Completed:
+        output = await steps.printed(way.step)
+        number = way.target.number
         return Completed(
-            f"Project '{name}' went back to revision {target.number}.\n\nOutput:\n{output}",
-            {"revision": target.number, "digest": target.digest, **steps.stages.data()},
+            f"Project '{history.name}' went back to revision {number}.\n\nOutput:\n{output}",
+            {"revision": number, "digest": way.target.digest, **steps.stages.data()},
         )
-
-    def _begun(self, history: ProjectHistory, steps: JobSteps) -> Revision | None:
-        """Where the job was going when the agent ended: it may be the wanted one by now."""
-        return next((one for one in history.revisions if steps.has_begun(_step_to(one))), None)
-
-    def _target(self, command: RollbackCompose, history: ProjectHistory) -> Revision:
-        if command.revision is None:
-            found = history.good_before(history.current)
-            if found is None:
-                raise NotFound(
-                    f"revision: project '{history.name}' has no good revision before the one that "
-                    f"is wanted now ({history.current or 'none'})"
-                )
-            return found
-        found = history.find(command.revision)
-        if found.state is not RevisionState.GOOD:
-            raise Conflict(
-                f"revision: {found.number} of project '{history.name}' never came up ({found.state})"
-            )
-        return found
 
     async def _undo(
-        self,
-        target: Revision,
-        before: Revision | None,
-        history: ProjectHistory,
-        failure: Failed,
-        steps: JobSteps,
+        self, way: _Way, history: ProjectHistory, failure: Failed, steps: JobSteps
     ) -> Failed:
-        data = {**failure.data, "revision": target.number}
-        has_begun = steps.has_begun(_step_to(target))
-        if before is None or not has_begun:
+        name, target = history.name, way.target
+        failure = replace(failure, data={**failure.data, "revision": target.number})
+        content = await self.store.content(name, target.number)
+        before = history.good_instead_of(target.number)
+        if before is None or not steps.has_begun(way.step):
             # Nothing that runs was touched, or nothing is known that could be gone back to.
-            if not has_begun and before is not None:
-                content = await self.store.content(history.name, target.number)
-                await self.revisions.publish(history.name, before, content)
-            left = await self.rollout.what_is_left(history.name)
-            return Failed(
-                f"{failure.what}; {left}",
-                failure.cause,
-                failure.logs,
-                {**data, "left": left, **steps.stages.data()},
+            last = history.last_published
+            if not steps.has_begun(way.step) and last is not None:
+                await self.revisions.publish(name, last, content)
+            failed = left_as_it_is(failure, await self.rollout.what_is_left(name))
+        else:
+            went = await self.going_back.undo(name, content, before, steps)
+            failed = went.after(failure)
+        return replace(failed, data={**failed.data, **steps.stages.data()})
+
+
+def _begun(history: ProjectHistory, steps: JobSteps) -> _Way | None:
+    """Where the job was going when the agent ended: that may be the wanted one by now."""
+    ways = [_Way(one, was_wanted) for one in history.revisions for was_wanted in (False, True)]
+    return next((way for way in ways if steps.has_begun(way.step)), None)
+
+
+def _chosen(command: RollbackCompose, history: ProjectHistory) -> _Way:
+    if command.revision is None:
+        found = history.good_before(history.current)
+        if found is None:
+            raise NotFound(
+                f"revision: project '{history.name}' has no good revision before the one that "
+                f"is wanted now ({history.current or 'none'})"
             )
-        content = await self.store.content(history.name, target.number)
-        went = await self.going_back.undo(history.name, content, before, steps)
-        return Failed(
-            f"{failure.what}: {went.words}",
-            "; ".join(filter(None, [failure.cause, went.cause])),
-            failure.logs + went.logs,
-            {**data, **went.data, **steps.stages.data()},
+    else:
+        found = history.find(command.revision)
+    if found.state is not RevisionState.GOOD:
+        raise Conflict(
+            f"revision: {found.number} of project '{history.name}' never came up ({found.state})"
         )
-
-
-def _step_to(target: Revision) -> str:
-    """The step says where it leads, so that it is known for as long as the job is."""
-    return f"{APPLY} revision {target.number}"
+    return _Way(found, was_wanted=found.number == history.current)

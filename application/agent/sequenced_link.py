@@ -10,29 +10,33 @@ from collections.abc import Callable
 from typing import Final
 
 from application.agent.admission import Admission
+from application.agent.credential import WHAT_TO_CHECK, Credential
 from application.agent.job_book import JobBook
 from application.agent.live_output import LiveOutput
 from application.agent.losing import STOPPING, Loss, first_loss, forever
 from application.agent.output_pump import OutputPump
 from application.agent.vital_signs import VitalSigns
 from application.ports.clock import Clock
-from application.ports.host import Host
 from application.ports.transport import SequencedLink
 from domain.commands import weight_of
-from domain.errors import InstaDeployError, TransportLost, TransportRefused
+from domain.errors import InstaDeployError, StorageUnavailable, TransportLost, TransportRefused
+from domain.identity import Membership
 from domain.link_messages import Bye, CommandMessage, Ending, SequencedHeard
+from domain.proving import Introduction
 from domain.records import PeerConfirmed, PeerMet
 from domain.send_window import WINDOW_MESSAGES
-from domain.session import Introduction, Session
+from domain.session import Session
 from domain.session_effects import (
     BeginEpoch,
     Complaint,
     Deliver,
+    Distrust,
     Effect,
     EndLink,
     Leave,
     MeetPeer,
     NoteConfirmed,
+    Pin,
 )
 
 logger = logging.getLogger(__name__)
@@ -63,32 +67,30 @@ class SequencedServing:
         *,
         book: JobBook,
         admission: Admission,
+        credential: Credential,
         live: LiveOutput,
         clock: Clock,
-        host: Host,
-        new_nonce: Callable[[], str],
+        introduce: Callable[[], Introduction],
         spread: Callable[[float], float],
         vital_signs: VitalSigns,
     ) -> None:
         self.book = book
         self.admission = admission
+        self.credential = credential
         self.live = live
         self.clock = clock
         self.spread = spread
-        self._host = host
-        self._new_nonce = new_nonce
+        self._introduce = introduce
         self.vital_signs = vital_signs
 
     def session(self) -> Session:
         """A session for a link that has just been made."""
-        facts = self._host.facts()
         return Session(
             self.book.ledger,
-            Introduction(
-                self._new_nonce(), facts.agent_version, facts.architecture, facts.hostname
-            ),
+            self._introduce(),
             arriving=self.admission.arriving,
             now=self.clock.monotonic(),
+            proof=self.credential.proof(),
             printed=self.live.position,
             facts=self.vital_signs.facts,
         )
@@ -157,6 +159,8 @@ class _ServedLink:
         while True:
             await self._serving.admission.room()
             message = await self._link.hear()
+            if isinstance(message, Bye):
+                await self._hear_close_code()
             before = self._session.phase
             for effect in self._session.hear(message, self._clock.monotonic()):
                 await self._carry_out(effect)
@@ -165,6 +169,13 @@ class _ServedLink:
             self._wake.set()
             # A burst of frames is received without waiting: let the jobs and the writer in between.
             await self._clock.sleep(0)
+
+    async def _hear_close_code(self) -> None:
+        """What follows a BYE may be a no, which counts more than the farewell."""
+        with contextlib.suppress(TransportLost, TimeoutError):
+            async with self._clock.timeout(BYE_S):
+                while True:
+                    await self._link.hear()
 
     async def _write(self) -> None:
         while True:
@@ -212,6 +223,11 @@ class _ServedLink:
             case NoteConfirmed():
                 self._confirmed = PeerConfirmed(effect.seq, effect.prune_below)
                 self._has_confirmed.set()
+            case Pin():
+                await self._pin(effect.membership)
+            case Distrust():
+                await self._link.close(Ending.DISTRUST, effect.reason)
+                raise TransportRefused(effect.reason, advice=WHAT_TO_CHECK)
             case MeetPeer():
                 await self._meet(effect.epoch)
             case BeginEpoch():
@@ -247,6 +263,15 @@ class _ServedLink:
             and not isinstance(message.command, InstaDeployError)
         )
         return len(self._held) > WINDOW_MESSAGES or held > MAX_HELD_BYTES
+
+    async def _pin(self, membership: Membership) -> None:
+        try:
+            await self._serving.credential.pin(membership)
+        except StorageUnavailable as exc:
+            # The control plane answers the same token and key again.
+            logger.error("who this host is cannot be written down: %s", exc)
+            await self._end(EndLink(Ending.GOING_AWAY, "the enrolment cannot be written down"))
+        self._session.pinned(self._clock.monotonic())
 
     async def _meet(self, epoch: str) -> None:
         logger.info("the control plane's memory begins at %s; it is told what is known here", epoch)

@@ -77,6 +77,8 @@ class StepPlan:
         """What is run, as people know it."""
         if self.action is ComposeAction.REMOVE:
             return "docker compose down --volumes"
+        if self.action is ComposeAction.UNPAUSE:
+            return "docker unpause"
         return f"docker compose {self.action.value}"
 
 

@@ -8,33 +8,28 @@ bounded number of times, after its predecessor was proven dead.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from application.agent.attempts import Attempts
 from application.agent.handling import Failed, StepTimedOut, compose_failure, run_step
-from application.agent.live_output import PrintedStep
-from application.agent.printed_text import text_of
 from application.agent.stages import Stages
 from application.agent.step_plan import StepPlan, StepReport, StepTools, was_interrupted
-from application.ports.compose_executor import ComposeAction, RunningStep
-from domain.errors import Canceled, InstaDeployError, RuntimeUnavailable
-from domain.ledger import Attempt
-from domain.records import StepExit, StepExited, StepStarted, StepStarting
+from application.ports.compose_executor import ComposeAction
+from domain.errors import Canceled, RuntimeUnavailable
+from domain.records import StepExit
 
 logger = logging.getLogger(__name__)
 
+ENGINE: Final = "engine"
 VERSION: Final = "asking Docker Compose for its version"
 ASKING_ENGINE: Final = "asking Docker Engine"
 STARTS: Final = 20
 """How often one may be about to start."""
-OVERDUE_S: Final = 30.0
-"""How long after its deadline a step may still run before it is ended from outside."""
 ENGINE_RETRY_S: Final = 1.0
-KILLED: Final = -9
 _TOUCHES_NOTHING: Final = (ComposeAction.PULL, ComposeAction.BUILD)
-_WAITS_FOR_THE_ENGINE: Final = (*_TOUCHES_NOTHING, ComposeAction.UP)
+_WAITS_FOR_THE_ENGINE: Final = (*_TOUCHES_NOTHING, ComposeAction.UNPAUSE, ComposeAction.UP)
 """A deployment does, up to its deadline; who stops something wants to know at once."""
 
 
@@ -53,6 +48,7 @@ class JobSteps:
         self._deadline = deadline
         self._tools = tools
         self._cancel = asyncio.Event()
+        self._attempts = Attempts(job_id, tools, self._cancel)
         # What is spoken is not kept. Whoever has heard some of it must not take what another life
         # of the agent says for the same: tenths of seconds since boot tell the lives apart.
         lives = int(tools.clock.since_boot().seconds * 10) if is_recovered else 0
@@ -80,7 +76,17 @@ class JobSteps:
 
     def has_begun(self, name: str) -> bool:
         """Whether there was a first attempt at a step, in this life of the agent or another."""
-        return bool(self._attempts(name))
+        return bool(self._attempts.at(name))
+
+    def recall(self) -> None:
+        """Tell of the steps that another life of the agent has carried out, as of those of this one."""
+        for name in self._attempts.steps():
+            with self.stages.running(name) as stage:
+                stage.seconds = self._attempts.seconds(name)
+
+    async def printed(self, name: str) -> str:
+        """The output of the last attempt at a step, its middle left out where it is long."""
+        return await self._attempts.printed(name)
 
     async def ask(
         self, question: str, deadline_s: float, asking: Coroutine[Any, Any, None]
@@ -90,21 +96,13 @@ class JobSteps:
         Raises `Canceled`, `RuntimeUnavailable` where it takes longer than `deadline_s`, and what
         `asking` raises.
         """
-        asked = asyncio.create_task(
-            run_step(self._tools.clock, question, deadline_s, asking), name="step-question"
-        )
-        canceled = asyncio.create_task(self._cancel.wait(), name="step-cancel")
         try:
-            await asyncio.wait({asked, canceled}, return_when=asyncio.FIRST_COMPLETED)
-            if not asked.done():
-                raise Canceled(f"canceled while {question}; nothing was changed")
-            asked.result()
+            await self._unless_canceled(
+                run_step(self._tools.clock, question, deadline_s, asking),
+                f"canceled while {question}; nothing was changed",
+            )
         except StepTimedOut as exc:
             raise RuntimeUnavailable(f"{exc}; nothing was changed") from exc
-        finally:
-            for task in (asked, canceled):
-                task.cancel()
-            await asyncio.wait({asked, canceled})
 
     def time_left_s(self, longest_s: float) -> float:
         """How long something may take that the job's deadline bounds too."""
@@ -115,21 +113,18 @@ class JobSteps:
 
     async def pause(self, seconds: float, consequence: str) -> None:
         """Let time pass between two looks at something. Raises `Canceled`."""
-        canceled = asyncio.create_task(self._cancel.wait(), name="step-cancel")
-        over = asyncio.create_task(self._tools.clock.sleep(seconds), name="step-pause")
-        try:
-            await asyncio.wait({canceled, over}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (canceled, over):
-                task.cancel()
-            await asyncio.wait({canceled, over})
+        what = f"canceled; {consequence}"
+        await self._unless_canceled(self._tools.clock.sleep(seconds), what)
         if self._cancel.is_set():
-            raise Canceled(f"canceled; {consequence}")
+            raise Canceled(what)
 
-    async def engine_answers(self, longest_s: float) -> None:
-        """Wait for an engine that is down; raises `RuntimeUnavailable` where it is for longer."""
+    async def engine_answers(self, longest_s: float, consequence: str) -> None:
+        """Wait for an engine that is down; raises `RuntimeUnavailable` where it is for longer.
+
+        `consequence` is for `Canceled`.
+        """
         give_up_at = self._tools.clock.since_boot().seconds + self.time_left_s(longest_s)
-        await self._engine_answers("waiting for the engine", give_up_at)
+        await self._engine_answers(consequence, give_up_at)
 
     async def run(self, plan: StepPlan) -> StepReport:
         """Carry the step out, or give what it gave before.
@@ -139,37 +134,32 @@ class JobSteps:
         """
         with self.stages.running(plan.name) as stage:
             report = await self._run(plan)
-            stage.seconds = sum(
-                attempt.exit.seconds
-                for attempt in self._attempts(plan.name)
-                if attempt.exit is not None
-            )
+            stage.seconds = self._attempts.seconds(plan.name)
             if report.failure is not None:
                 stage.fail()
             return report
 
     async def _run(self, plan: StepPlan) -> StepReport:
+        attempts = self._attempts
         give_up_at = self._tools.clock.since_boot().seconds + self.time_left_s(plan.deadline_s)
         if self._cancel.is_set() and not self.has_begun(plan.name):
             raise Canceled(f"canceled before {plan.command} was begun")
         killed = 0
         for number in range(1, STARTS + 1):
-            known = self._attempts(plan.name)[number - 1 : number]
-            attempt = known[0] if known else None
-            if attempt is None and number > 1:
+            if number > max(1, len(attempts.at(plan.name))):
                 logger.info("job %s: %s, attempt %d", self._job_id, plan.command, number)
                 await self._before_another(plan, give_up_at, has_run=killed > 0)
                 if self._cancel.is_set():
                     break
-            exit_ = await self._attempt(plan, number, attempt, give_up_at)
+            exit_ = await attempts.make(plan, number, give_up_at)
             # Then the one that follows was begun in an earlier life of the agent, and may run.
-            is_followed = len(self._attempts(plan.name)) > number
+            is_followed = len(attempts.at(plan.name)) > number
             if exit_ is not None and not was_interrupted(exit_) and not is_followed:
                 is_last = self._cancel.is_set() or killed + 1 >= plan.attempts
                 if is_last or not await self._engine_was_lost(plan, exit_):
                     return await self._report(plan, exit_, number, give_up_at)
             # One that never came to run, because the agent died the moment before, is none.
-            killed += self._attempts(plan.name)[number - 1].process is not None
+            killed += attempts.at(plan.name)[number - 1].process is not None
             if is_followed:
                 continue
             if self._cancel.is_set() or killed == plan.attempts:
@@ -188,88 +178,45 @@ class JobSteps:
             return True
         return False
 
-    def _attempts(self, name: str) -> list[Attempt]:
-        job = self._tools.book.ledger.jobs.get(self._job_id)
-        return [] if job is None else job.attempts_at(name)
-
-    async def _attempt(
-        self, plan: StepPlan, number: int, attempt: Attempt | None, give_up_at: float
-    ) -> StepExit | None:
-        tools = self._tools
-        if attempt is None:
-            running: RunningStep | None = await self._start(plan, number, give_up_at)
-        else:
-            running = await tools.executor.find(attempt.token)
-        if running is not None:
-            token = self._attempts(plan.name)[number - 1].token
-            tools.live.add(self._job_id, PrintedStep(plan.name, number, token, running))
-        if attempt is not None and attempt.is_over:
-            return attempt.exit
-        exit_ = None if running is None else await self._watch(plan, number, running, give_up_at)
-        await tools.book.record(StepExited(self._job_id, plan.name, number, exit_), must=True)
-        return exit_
-
-    async def _start(self, plan: StepPlan, number: int, give_up_at: float) -> RunningStep:
-        tools = self._tools
-        moment = tools.clock.since_boot()
-        token = tools.new_token()
-        if plan.action is ComposeAction.UP:
-            # An engine that does not answer now is Compose's to tell of.
-            with contextlib.suppress(RuntimeUnavailable):
-                await self._put_names_right(plan)
-        await tools.book.record(
-            StepStarting(self._job_id, plan.name, number, token, moment.boot_id), must=True
-        )
-        try:
-            return await tools.executor.start(
-                token,
-                plan.action,
-                plan.project,
-                deadline_s=max(give_up_at - moment.seconds, 0.001),
-                options=plan.options,
-            )
-        except InstaDeployError:
-            await tools.book.record(StepExited(self._job_id, plan.name, number, None), must=True)
-            raise
-
-    async def _watch(
-        self, plan: StepPlan, number: int, running: RunningStep, give_up_at: float
-    ) -> StepExit | None:
-        started = StepStarted(self._job_id, plan.name, number, running.process)
-        over = asyncio.create_task(running.wait(), name=f"step-{plan.name}")
-        canceled = asyncio.create_task(self._cancel.wait(), name="step-cancel")
-        # It ends itself at its deadline, unless something keeps its supervisor from that.
-        overdue_s = max(give_up_at - self._tools.clock.since_boot().seconds, 0.0) + OVERDUE_S
-        overdue = asyncio.create_task(self._tools.clock.sleep(overdue_s), name="step-overdue")
-        tasks = {over, canceled, overdue}
-        try:
-            await self._tools.book.record(started, must=True)
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if over.done():
-                return over.result()
-            why = "cancel" if canceled.done() else "deadline"
-            await running.end(why)
-            # Where its supervisor had to be killed too, nothing is recorded.
-            return await over or StepExit(KILLED, ended_by=why)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-
     async def _engine_answers(self, consequence: str, give_up_at: float) -> None:
-        """Wait for the engine, which comes up later than the agent after a reboot."""
-        tools = self._tools
-        while True:
-            try:
-                await tools.engine.ping()
-            except RuntimeUnavailable:
-                if self._cancel.is_set():
-                    raise Canceled(f"canceled; {consequence}") from None
-                if tools.clock.since_boot().seconds >= give_up_at:
-                    raise
-            else:
-                return
-            await tools.clock.sleep(ENGINE_RETRY_S)
+        """Wait for the engine, which comes up later than the agent after a reboot, and say so."""
+        clock = self._tools.clock
+        trouble = await self._trouble(consequence)
+        if trouble is None:
+            return
+        with self.stages.speaking(ENGINE) as stage:
+            stage.say(f"waiting for the engine: {trouble}")
+            while clock.since_boot().seconds < give_up_at:
+                await self.pause(ENGINE_RETRY_S, consequence)
+                trouble = await self._trouble(consequence)
+                if trouble is None:
+                    stage.say("it answers again")
+                    return
+            raise trouble
+
+    async def _trouble(self, consequence: str) -> RuntimeUnavailable | None:
+        """What keeps the engine from answering now."""
+        what = f"canceled while {ASKING_ENGINE}; {consequence}"
+        pinging = self._tools.engine.ping()
+        try:
+            # Once it is canceled, what has ended is told of all the same.
+            await (pinging if self._cancel.is_set() else self._unless_canceled(pinging, what))
+        except RuntimeUnavailable as exc:
+            return exc
+        return None
+
+    async def _unless_canceled(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        working = asyncio.create_task(work, name="step-work")
+        canceled = asyncio.create_task(self._cancel.wait(), name="step-cancel")
+        try:
+            await asyncio.wait({working, canceled}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise Canceled(what)
+            working.result()
+        finally:
+            for task in (working, canceled):
+                task.cancel()
+            await asyncio.wait({working, canceled})
 
     async def _before_another(self, plan: StepPlan, give_up_at: float, *, has_run: bool) -> None:
         """Wait until another attempt makes sense: what a killed Compose asked for is still done."""
@@ -277,20 +224,12 @@ class JobSteps:
         if has_run and plan.action not in _TOUCHES_NOTHING:
             await self._tools.names.settle(plan.project.name)
 
-    async def _put_names_right(self, plan: StepPlan) -> None:
-        names, project = self._tools.names, plan.project.name
-        repairs = list(await names.put_right(project))
-        if plan.names:
-            repairs += await names.rename(project, plan.names)
-        for repair in repairs:
-            logger.warning("job %s: %s", self._job_id, repair)
-
     async def _report(
         self, plan: StepPlan, exit_: StepExit, number: int, give_up_at: float
     ) -> StepReport:
         if plan.action is ComposeAction.UP and number > 1:
             await self._engine_answers(plan.consequence, give_up_at)
-            await self._put_names_right(plan)
+            await self._attempts.put_names_right(plan)
         output = await self.printed(plan.name)
         if exit_.exit_code != 0 and exit_.ended_by == "cancel":
             raise Canceled(f"canceled during {plan.command}; {plan.consequence}", output)
@@ -319,9 +258,3 @@ class JobSteps:
                 data={"reason": "interrupted"},
             ),
         )
-
-    async def printed(self, name: str) -> str:
-        """The output of the last attempt at a step, its middle left out where it is long."""
-        attempt = self._attempts(name)[-1]
-        running = await self._tools.executor.find(attempt.token)
-        return "" if running is None else await text_of(running, attempt.exit)

@@ -11,12 +11,17 @@ from domain.records import ProcessIdentity, StepExit
 
 
 class ComposeAction(StrEnum):
-    """What Compose can be made to do with a project. All of it again is harmless, but for RESTART."""
+    """What can be done with a project. All of it again is harmless, but for RESTART."""
 
     PULL = "pull"
     """Fetch images, those of `services` only where any is named; touches nothing that runs."""
     BUILD = "build"
     """Build the images that have a build section; touches nothing that runs."""
+    UNPAUSE = "unpause"
+    """Let those of `containers` go on that somebody has paused: Compose cannot bring them up.
+
+    It fails where one of them is not paused any more, and lets the others go on all the same.
+    """
     UP = "up"
     """Make the engine run what the compose file says, of images that it has."""
     RESTART = "restart"
@@ -29,10 +34,14 @@ class ComposeAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComposeOptions:
-    """How an action is carried out. `docker_config` is a directory with credentials for registries."""
+    """How an action is carried out. `docker_config` is a directory with credentials for registries.
+
+    `containers` are the engine's ids.
+    """
 
     profiles: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()
     remove_orphans: bool = False
     docker_config: str = ""
 

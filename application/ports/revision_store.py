@@ -20,6 +20,9 @@ class RevisionStore(Protocol):
     (`NoSpace` where the disk is full) where the disk does not do what is asked. Content that is
     spoilt is noticed by its digest: `StorageUnavailable`, and never given back. Cancelling any of
     them leaves the disk as if it had been called and had ended, or had not been called.
+
+    How a deployment has ended can be written down on a full disk too: room for several calls of
+    `settle` and `want` is kept back by `reserve` and `add`, and kept back anew as soon as it can be.
     """
 
     async def history(self, name: ProjectName) -> ProjectHistory:
@@ -29,12 +32,19 @@ class RevisionStore(Protocol):
         """
         ...
 
+    async def reserve(self) -> None:
+        """Keep room back for `settle` and `want`, of projects that were there before, too.
+
+        Again is harmless. Raises `NoSpace` where there is not enough; what there is is kept back.
+        """
+        ...
+
     async def add(self, name: ProjectName, draft: Draft) -> Revision:
         """Make a pending revision of the next number.
 
         For a job that made one before, that one. A number is never used again, also where its
         revision is not kept any more. Old ones are pruned with this too: failures alone do not fill
-        a disk.
+        a disk. Raises `NoSpace` also where no room can be kept back for what becomes of it.
         """
         ...
 

@@ -13,14 +13,18 @@ from typing import Final
 from adapters.filesystem.instance_lock import InstanceLock
 from adapters.websocket.client import public_address
 from application.agent.job_book import JournalFailed
+from application.ports.identity import HostIdentity
 from domain.errors import InstaDeployError, StorageUnavailable
+from domain.identity import fingerprint_of
 from entrypoints.agent.container import AgentContainer
 from entrypoints.agent.logging_setup import configure_logging
 from entrypoints.agent.settings import (
     AgentSettings,
+    Identification,
     SettingsError,
     load_settings,
     unknown_variables,
+    variable_of,
 )
 from entrypoints.version import VERSION
 
@@ -31,6 +35,11 @@ EXIT_CANNOT_START: Final = 1
 EXIT_CONFIG: Final = 78
 """EX_CONFIG of sysexits.h; the unit file tells systemd not to restart after it."""
 
+_UNUSED_ONCE_ENROLLED: Final = (
+    *("token", "secret_token", "secret_token_file"),
+    *("enroll_token", "enroll_token_file"),
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
@@ -39,23 +48,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         container = AgentContainer(settings=settings)
         container.transport()
+        container.ed25519()
         policy = container.policy()
     except SettingsError as exc:
-        for problem in exc.problems:
-            print(f"instadeploy-agent: {problem}", file=sys.stderr)
+        _say(exc.problems)
         _warn(unknown_variables())
         return EXIT_CONFIG
-    _warn(_warnings(settings))
+    except StorageUnavailable as exc:
+        _say([f"AGENT_STATE_DIR: {exc}"])
+        return EXIT_CANNOT_START
+    _warn(_warnings(settings, container.identification()))
     if options.check:
         print(f"The configuration is valid. {_summary(settings)}")
         return EXIT_OK
     configure_logging(settings.log_level, settings.log_format)
     try:
         InstanceLock(settings.state_dir).acquire()
+        identity = container.identity()
+    except SettingsError as exc:
+        _say(exc.problems)
+        return EXIT_CONFIG
     except InstaDeployError as exc:
         logger.error("%s", exc)
         return EXIT_CANNOT_START
     logger.info("instadeploy-agent %s starts. %s", VERSION, _summary(settings))
+    if identity is not None:
+        logger.info("%s", _who(identity))
     for warning in policy.warnings():
         logger.warning("%s", warning)
     try:
@@ -78,6 +96,11 @@ async def _serve(container: AgentContainer) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.request_stop)
     with container.executor():
+        try:
+            await container.revision_store().reserve()
+        except StorageUnavailable as exc:
+            # The next deployment tries again, and is refused where it must be.
+            logger.warning("no room is kept back for the ends of deployments: %s", exc)
         await agent.run()
 
 
@@ -92,11 +115,33 @@ def _summary(settings: AgentSettings) -> str:
     )
 
 
-def _warnings(settings: AgentSettings) -> list[str]:
+def _who(identity: HostIdentity) -> str:
+    own = f"key {fingerprint_of(identity.public_key)}"
+    membership = identity.membership
+    if membership is None:
+        return f"This host has the {own}, and is to be enrolled."
+    peer = fingerprint_of(membership.control_plane_key)
+    return f"This host is {membership.host_id}, with the {own}, at a control plane with {peer}."
+
+
+def _warnings(settings: AgentSettings, identification: Identification) -> list[str]:
     warnings = unknown_variables()
+    by_key = identification.bearer_token is None
     if settings.transport == "websocket" and (settings.server_url or "").startswith("ws:"):
-        warnings.append("SERVER_URL: ws:// sends the token unencrypted; use wss:// but for tests")
+        what = "all that is deployed" if by_key else "the token"
+        warnings.append(f"SERVER_URL: ws:// sends {what} unencrypted; use wss:// but for tests")
+    if identification.membership is not None:
+        for name in _UNUSED_ONCE_ENROLLED:
+            if getattr(settings, name) is not None:
+                warnings.append(
+                    f"{variable_of(name)}: is not used: this host is enrolled, and has its key"
+                )
     return warnings
+
+
+def _say(problems: Sequence[str]) -> None:
+    for problem in problems:
+        print(f"instadeploy-agent: {problem}", file=sys.stderr)
 
 
 def _warn(warnings: Sequence[str]) -> None:
@@ -110,8 +155,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Runs Docker Compose projects on this host for a control plane that it dials.",
         epilog="It is configured by environment variables, or by the file that AGENT_ENV_FILE names "
         "(.env in the working directory by default). SERVER_URL and AGENT_SECRET_TOKEN are enough "
-        "to start. Exit codes: 0 stopped when asked to, 1 could not start, 78 the configuration is "
-        "wrong.",
+        "to start, and so are SERVER_URL and, the first time, AGENT_ENROLL_TOKEN. Exit codes: "
+        "0 stopped when asked to, 1 could not start, 78 the configuration is wrong.",
     )
     parser.add_argument(
         "--check", action="store_true", help="say whether the configuration is valid, and exit"

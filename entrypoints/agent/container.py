@@ -34,13 +34,16 @@ from adapters.host.local import LocalHost
 from adapters.host.network import NetlinkChanges
 from adapters.host.paths import LocalHostPaths
 from adapters.host.systemd import SystemdServiceManager
+from adapters.identity.ed25519 import Ed25519, NoEd25519, find_ed25519
+from adapters.identity.keys_on_disk import LocalHostIdentity
 from adapters.journal.durable_journal import DurableJobJournal
 from adapters.policy_file import DEFAULT_POLICY_FILE, load_policy
-from adapters.yaml.bounded_reader import BoundedYamlReader
+from adapters.yaml.reader import BoundedYamlReader
 from application.agent.admission import Admission
 from application.agent.agent import Agent
 from application.agent.check_health import CheckHealthHandler
 from application.agent.connection import Connection
+from application.agent.credential import BearerToken, Credential, HostKey, introducing
 from application.agent.deploy_compose import DeployComposeHandler
 from application.agent.dispatch import Dispatcher
 from application.agent.get_status import GetStatusHandler
@@ -56,6 +59,7 @@ from application.agent.outbox import Outbox
 from application.agent.plain_link import PlainServing
 from application.agent.plan_compose import PlanComposeHandler
 from application.agent.project_judge import ProjectJudge
+from application.agent.registry_check import RegistryCheck
 from application.agent.remove_compose import RemoveComposeHandler
 from application.agent.restart_compose import RestartComposeHandler
 from application.agent.revisions import RevisionFiles
@@ -75,6 +79,7 @@ from application.ports.engine import Engine
 from application.ports.engine_state import EngineState
 from application.ports.host import Host, HostFacts
 from application.ports.host_paths import HostPaths
+from application.ports.identity import HostIdentity
 from application.ports.job_journal import JobJournal
 from application.ports.network_changes import NetworkChanges
 from application.ports.private_parts import PrivateParts
@@ -98,7 +103,8 @@ from domain.commands import (
 )
 from domain.errors import InvalidInput
 from domain.policy import HostPlaces, Policy
-from entrypoints.agent.settings import AgentSettings, SettingsError
+from domain.proving import Introduction
+from entrypoints.agent.settings import AgentSettings, Identification, SettingsError
 from entrypoints.agent.transports import make_transport
 from entrypoints.job_runner.location import runner_command
 from entrypoints.version import VERSION
@@ -228,6 +234,46 @@ def random_text() -> str:
     return secrets.token_hex(16)
 
 
+def _identification(settings: AgentSettings) -> Identification:
+    return settings.identification()
+
+
+def _ed25519(identification: Identification) -> Ed25519 | None:
+    if identification.bearer_token is not None:
+        return None
+    try:
+        return find_ed25519()
+    except NoEd25519 as exc:
+        raise SettingsError([f"AGENT_ENROLL_TOKEN: {exc}"]) from None
+
+
+def _identity(
+    settings: AgentSettings, ed25519: Ed25519 | None, executor: Executor
+) -> HostIdentity | None:
+    """To be called while nobody else uses the state directory: it makes the key."""
+    if ed25519 is None:
+        return None
+    try:
+        return LocalHostIdentity(settings.state_dir, ed25519, executor)
+    except InvalidInput as exc:
+        raise SettingsError([f"AGENT_STATE_DIR: {exc}"]) from None
+
+
+def _credential(identification: Identification, identity: HostIdentity | None) -> Credential:
+    if identity is None:
+        return BearerToken()
+    token = identification.enroll_token
+    return HostKey(
+        identity,
+        token="" if token is None else token.get_secret_value(),
+        pin=identification.control_plane_key,
+    )
+
+
+def _plain(credential: Credential, serving: Callable[[], PlainServing]) -> PlainServing | None:
+    return None if credential.needs_v2 else serving()
+
+
 def _engine(settings: AgentSettings) -> SocketEngine:
     return SocketEngine(settings.docker_host)
 
@@ -262,8 +308,18 @@ class AgentContainer(containers.DeclarativeContainer):
     compose_reader: providers.Provider[ComposeReader] = providers.Singleton(
         BoundedYamlReader, executor
     )
+    identification: providers.Provider[Identification] = providers.Singleton(
+        _identification, settings
+    )
+    ed25519: providers.Provider[Ed25519 | None] = providers.Singleton(_ed25519, identification)
+    identity: providers.Provider[HostIdentity | None] = providers.Singleton(
+        _identity, settings, ed25519, executor
+    )
+    credential: providers.Provider[Credential] = providers.Singleton(
+        _credential, identification, identity
+    )
     transport: providers.Provider[Transport] = providers.Singleton(
-        make_transport, settings, host_facts
+        make_transport, settings, identification, host_facts
     )
 
     compose_executor: providers.Provider[ComposeExecutor] = providers.Singleton(
@@ -337,6 +393,13 @@ class AgentContainer(containers.DeclarativeContainer):
         rollout=rollout,
         deadlines=deadlines,
     )
+    registries: providers.Provider[RegistryCheck] = providers.Singleton(
+        RegistryCheck,
+        logins=registry_logins,
+        runtime=compose_runtime,
+        clock=clock,
+        deadlines=deadlines,
+    )
     handlers: providers.Provider[dict[Any, Any]] = providers.Dict(
         {
             DeployCompose: providers.Singleton(
@@ -348,9 +411,8 @@ class AgentContainer(containers.DeclarativeContainer):
                 revisions=revisions,
                 store=revision_store,
                 files=project_files,
-                logins=registry_logins,
+                registries=registries,
                 runtime=compose_runtime,
-                engine=engine,
                 clock=clock,
                 deadlines=deadlines,
             ),
@@ -425,6 +487,7 @@ class AgentContainer(containers.DeclarativeContainer):
                 runtime=compose_runtime,
                 book=book,
                 policy=policy,
+                credential=credential,
                 clock=clock,
                 deadlines=deadlines,
             ),
@@ -451,8 +514,15 @@ class AgentContainer(containers.DeclarativeContainer):
         private=private_parts,
         policy=policy,
     )
-    plain: providers.Provider[PlainServing] = providers.Singleton(
-        PlainServing, book=book, admission=admission, outbox=outbox, clock=clock
+    plain: providers.Provider[PlainServing | None] = providers.Singleton(
+        _plain,
+        credential,
+        providers.Factory(
+            PlainServing, book=book, admission=admission, outbox=outbox, clock=clock
+        ).provider,
+    )
+    introduce: providers.Provider[Callable[[], Introduction]] = providers.Singleton(
+        introducing, host, providers.Object(random_text)
     )
     vital_signs: providers.Provider[VitalSigns] = providers.Singleton(
         VitalSigns, book=book, host=host, engine=engine, clock=clock
@@ -461,10 +531,10 @@ class AgentContainer(containers.DeclarativeContainer):
         SequencedServing,
         book=book,
         admission=admission,
+        credential=credential,
         live=live,
         clock=clock,
-        host=host,
-        new_nonce=providers.Object(random_text),
+        introduce=introduce,
         spread=providers.Object(full_jitter),
         vital_signs=vital_signs,
     )

@@ -6,13 +6,27 @@ What is wrong is collected and reported all at once, in words that name the vari
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from adapters.identity.keys_on_disk import membership_in
+from domain.errors import InvalidInput
+from domain.identity import Membership, fingerprint_of, is_pinned
+from entrypoints.agent.values import (
+    AbsolutePath,
+    DockerHost,
+    ExistingFile,
+    PublicKey,
+    Seconds,
+    ServerUrl,
+    Token,
+    checked_token,
+)
 
 DEFAULT_ENV_FILE: Final = ".env"
 ENV_FILE_ENCODING: Final = "utf-8"
@@ -26,56 +40,18 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _split(value: str) -> SplitResult:
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is not a valid URL") from None
-    return parts
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """How the agent proves who it is: by `bearer_token`, or where that is None, by the host's key.
 
+    A host that is not enrolled yet is to be, with `enroll_token`, where the control plane has the
+    key `control_plane_key`, if given.
+    """
 
-def _server_url(value: str) -> str:
-    parts = _split(value)
-    if parts.scheme not in ("ws", "wss"):
-        raise ValueError("must begin with ws:// or wss://")
-    if not parts.hostname:
-        raise ValueError("names no host")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not carry a user or password; the token is in AGENT_SECRET_TOKEN")
-    if parts.fragment:
-        raise ValueError("must not carry a fragment (#...)")
-    return value
-
-
-def _docker_host(value: str) -> str:
-    parts = _split(value)
-    if parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc:
-        return value
-    if parts.scheme == "tcp" and parts.hostname:
-        return value
-    raise ValueError("must look like unix:///var/run/docker.sock or tcp://127.0.0.1:2375")
-
-
-def _token(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value().strip()
-    if not text:
-        raise ValueError("must not be empty")
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be printable ASCII without spaces; it is sent in an HTTP header")
-    return SecretStr(text)
-
-
-def _existing_file(value: Path) -> Path:
-    if not value.is_file():
-        raise ValueError("names a file that does not exist")
-    return value.absolute()
-
-
-Token = Annotated[SecretStr, AfterValidator(_token)]
-ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
-AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+    bearer_token: SecretStr | None = None
+    membership: Membership | None = None
+    enroll_token: SecretStr | None = None
+    control_plane_key: str | None = None
 
 
 class AgentSettings(BaseSettings):
@@ -83,12 +59,13 @@ class AgentSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AGENT_", extra="ignore", frozen=True)
 
-    server_url: Annotated[str, AfterValidator(_server_url)] | None = Field(
-        default=None, validation_alias="SERVER_URL"
-    )
+    server_url: ServerUrl | None = Field(default=None, validation_alias="SERVER_URL")
     token: Token | None = None
     secret_token: Token | None = None
     secret_token_file: ExistingFile | None = None
+    enroll_token: Token | None = None
+    enroll_token_file: AbsolutePath | None = None
+    control_plane_key: PublicKey | None = None
     ca_file: ExistingFile | None = None
 
     projects_dir: AbsolutePath = Field(default=Path("projects"), validate_default=True)
@@ -100,7 +77,7 @@ class AgentSettings(BaseSettings):
     transport: Literal["websocket", "http"] = "websocket"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8090
 
-    docker_host: Annotated[str, AfterValidator(_docker_host)] = "unix:///var/run/docker.sock"
+    docker_host: DockerHost = "unix:///var/run/docker.sock"
     docker_config: AbsolutePath | None = None
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -131,15 +108,53 @@ class AgentSettings(BaseSettings):
         if self.secret_token is not None:
             return self.secret_token
         if self.secret_token_file is not None:
-            return _token_in(self.secret_token_file)
+            return _token_in("AGENT_SECRET_TOKEN_FILE", self.secret_token_file)
         if self.token is not None:
             return self.token
         raise SettingsError([_NEITHER])
 
+    def identification(self) -> Identification:
+        """By these settings, and by what the state directory has from before.
+
+        Raises `SettingsError` where that is not exactly one way, and `StorageUnavailable`.
+        """
+        if self.transport == "http":
+            return Identification(self.bearer_token())
+        key = self.control_plane_key
+        if (membership := _membership_in(self.state_dir)) is not None:
+            if key is not None and not is_pinned(key, membership.control_plane_key):
+                pinned = fingerprint_of(membership.control_plane_key)
+                raise SettingsError([_OTHER_KEY.format(pinned=pinned)])
+            return Identification(membership=membership)
+        if self.enroll_token is None and self.enroll_token_file is None:
+            if key is not None:
+                raise SettingsError([_KEY_WITHOUT_ENROLMENT])
+            return Identification(self.bearer_token())
+        if any((self.token, self.secret_token, self.secret_token_file)):
+            raise SettingsError([_BOTH])
+        token = self.enroll_token
+        if token is None:
+            assert self.enroll_token_file is not None
+            token = _token_in("AGENT_ENROLL_TOKEN_FILE", self.enroll_token_file)
+        return Identification(enroll_token=token, control_plane_key=key)
+
 
 _NEITHER: Final = (
     "AGENT_SECRET_TOKEN: is missing; set it, or AGENT_TOKEN, or AGENT_SECRET_TOKEN_FILE, or the "
-    "systemd credential agent_secret_token"
+    "systemd credential agent_secret_token; or AGENT_ENROLL_TOKEN, to enrol this host with a key of "
+    "its own"
+)
+_BOTH: Final = (
+    "AGENT_ENROLL_TOKEN: enrols this host with a key, and cannot stand beside a bearer token: leave "
+    "it, or AGENT_SECRET_TOKEN (AGENT_TOKEN, AGENT_SECRET_TOKEN_FILE)"
+)
+_KEY_WITHOUT_ENROLMENT: Final = (
+    "AGENT_CONTROL_PLANE_KEY: is looked at where a host is enrolled, and not with a bearer token: "
+    "set AGENT_ENROLL_TOKEN too, or leave it away"
+)
+_OTHER_KEY: Final = (
+    "AGENT_CONTROL_PLANE_KEY: is not the key of the control plane that this host is enrolled at, "
+    "which is {pinned}; to enrol it anew, remove identity.json from AGENT_STATE_DIR"
 )
 _SERVER_MISSING: Final = (
     "SERVER_URL: is missing; it is where the agent connects, such as wss://cp.example/ws"
@@ -147,7 +162,10 @@ _SERVER_MISSING: Final = (
 
 
 def load_settings() -> AgentSettings:
-    """Read the configuration; raises `SettingsError` with everything that is wrong with it."""
+    """Read the configuration; raises `SettingsError` with everything that is wrong with it.
+
+    Raises `StorageUnavailable` where the state directory cannot be looked at.
+    """
     env_file, problems = _env_file()
     sources: dict[str, Any] = {"_env_file": env_file, "_env_file_encoding": ENV_FILE_ENCODING}
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -224,23 +242,30 @@ def _missing(settings: AgentSettings, wrong: set[str]) -> list[str]:
     problems = []
     if settings.transport == "websocket" and settings.server_url is None:
         problems += [] if "SERVER_URL" in wrong else [_SERVER_MISSING]
-    if not wrong & {"token", "secret_token", "secret_token_file"}:
+    if not wrong & {"token", "secret_token", "secret_token_file", "enroll_token"}:
         try:
-            settings.bearer_token()
+            settings.identification()
         except SettingsError as exc:
             problems += exc.problems
     return problems
 
 
-def _token_in(path: Path) -> SecretStr:
+def _token_in(variable: str, path: Path) -> SecretStr:
     try:
-        return _token(SecretStr(path.read_text(encoding="ascii")))
+        return checked_token(SecretStr(path.read_text(encoding="ascii")))
     except OSError as exc:
-        raise SettingsError([f"AGENT_SECRET_TOKEN_FILE: cannot be read: {exc.strerror}"]) from exc
+        raise SettingsError([f"{variable}: cannot be read: {exc.strerror}"]) from exc
     except UnicodeDecodeError:
-        raise SettingsError(["AGENT_SECRET_TOKEN_FILE: holds something other than ASCII"]) from None
+        raise SettingsError([f"{variable}: holds something other than ASCII"]) from None
     except ValueError as exc:
-        raise SettingsError([f"AGENT_SECRET_TOKEN_FILE: {exc}"]) from None
+        raise SettingsError([f"{variable}: {exc}"]) from None
+
+
+def _membership_in(state_dir: Path) -> Membership | None:
+    try:
+        return membership_in(state_dir)
+    except InvalidInput as exc:
+        raise SettingsError([f"AGENT_STATE_DIR: {exc}"]) from None
 
 
 def _in_words(error: Any) -> str:

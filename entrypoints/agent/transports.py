@@ -7,13 +7,17 @@ import ssl
 from adapters.websocket.client import LinkTimes, WebSocketTransport
 from application.ports.host import HostFacts
 from application.ports.transport import Transport
-from entrypoints.agent.settings import AgentSettings, SettingsError
+from entrypoints.agent.settings import AgentSettings, Identification, SettingsError
 
 
-def make_transport(settings: AgentSettings, facts: HostFacts) -> Transport:
+def make_transport(
+    settings: AgentSettings, identification: Identification, facts: HostFacts
+) -> Transport:
     """The transport; raises `SettingsError` where the settings cannot be carried out."""
-    token = settings.bearer_token().get_secret_value()
+    bearer = identification.bearer_token
+    token = None if bearer is None else bearer.get_secret_value()
     if settings.transport == "http":
+        assert token is not None
         return _debug_http(settings, token, facts)
     assert settings.server_url is not None
     return WebSocketTransport(

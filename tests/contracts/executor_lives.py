@@ -11,11 +11,12 @@ from application.ports.compose_executor import ComposeExecutor
 from domain.errors import Conflict
 from domain.project import Project
 from tests.builders import compose_content
-from tests.contracts.compose_runtime import PATIENCE_S, WAITING_CONTENT
 from tests.contracts.executor_surroundings import (
     BUILD,
     LONG_S,
+    PATIENCE_S,
     UP,
+    WAITING_CONTENT,
     ExecutorSurroundings,
     everything,
     over,

@@ -9,27 +9,40 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from application.ports.compose_executor import ComposeAction, ComposeExecutor, RunningStep
-from application.ports.compose_runtime import ComposeRuntime
+from application.ports.engine_state import EngineState
 from domain.project import Project
 from domain.records import StepExit
-from tests.contracts.compose_runtime import PATIENCE_S
+from tests.builders import compose_content
+
+PATIENCE_S = 60.0
+"""How long a real engine may take to do what it was told; nothing waits that long in good health."""
 
 BUILD, UP, DOWN = ComposeAction.BUILD, ComposeAction.UP, ComposeAction.DOWN
 """To build a project that has nothing to build changes nothing, and is soon over."""
 RESTART, REMOVE = ComposeAction.RESTART, ComposeAction.REMOVE
+UNPAUSE = ComposeAction.UNPAUSE
 
 LONG_S = 600.0
 FIRST_BYTES, LAST_BYTES = 32, 16
 """What is kept by an executor that keeps little."""
+
+WAITING_CONTENT = (
+    compose_content("db")
+    + b'    healthcheck: {test: ["CMD", "false"], interval: 1h}\n'
+    + compose_content("web").removeprefix(b"services:\n")
+    + b"    depends_on: {db: {condition: service_healthy}}\n"
+)
+"""`up` starts `db`, and then waits for it to become healthy for as long as it is let."""
 
 
 class ExecutorSurroundings:
     """Give the `executor`, `another_life`, which gives one that knows only what outlives an agent,
     and the `forgetful` one, which keeps `FIRST_BYTES` and `LAST_BYTES` of what is printed.
 
-    `project` and `other_project` give a project the compose file with this content, `runtime` shows
-    what runs, `interrupt` kills what carries a step out, at once and wholly, and `pass_time` makes
-    time pass where it does not by itself. Whatever is left running is the subclass's to take away.
+    `project` and `other_project` give a project the compose file with this content, `state` shows
+    what runs, `pause` pauses a project's container of this name by hand, `interrupt` kills what
+    carries a step out, at once and wholly, and `pass_time` makes time pass where it does not by
+    itself. Whatever is left running is the subclass's to take away.
     """
 
     @pytest.fixture
@@ -45,7 +58,11 @@ class ExecutorSurroundings:
         raise NotImplementedError
 
     @pytest.fixture
-    def runtime(self) -> ComposeRuntime:
+    def state(self) -> EngineState:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def pause(self) -> Callable[[Project, str], Awaitable[None]]:
         raise NotImplementedError
 
     @pytest.fixture

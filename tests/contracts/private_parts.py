@@ -7,15 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from application.ports.private_parts import PrivateParts
-from domain.commands import (
-    Command,
-    DeployCompose,
-    DeployOptions,
-    PlanCompose,
-    RegistryLogin,
-    StopCompose,
-)
+from domain.commands import Command, DeployCompose, PlanCompose, RegistryLogin, StopCompose
 from domain.content import ExtraFile
+from domain.deploy_options import DeployOptions
 from domain.errors import NoSpace, StorageUnavailable
 from domain.project import ComposeFile, ProjectName
 

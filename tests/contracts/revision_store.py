@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from application.ports.revision_store import RevisionStore
-from domain.commands import DeployOptions, PullPolicy
 from domain.content import ExtraFile, ProjectContent
+from domain.deploy_options import DeployOptions, PullPolicy
 from domain.errors import NoSpace, NotFound, StorageUnavailable
 from domain.project import ComposeFile, ProjectName
 from domain.revision import Draft, RanImage, Revision, RevisionState
@@ -38,6 +38,16 @@ def content(text: str = "x", *, env: bytes | None = None) -> ProjectContent:
 def draft(job_id: str, text: str = "x", *, env: bytes | None = None) -> Draft:
     """What a job is about to deploy."""
     return Draft(job_id, content(text, env=env), OPTIONS, created_at=1700000000.25)
+
+
+async def settled_until_refused(store: RevisionStore) -> int:
+    """Write one end of the first revision after another; returns the number of the last."""
+    for number in range(1, 1000):
+        try:
+            await store.settle(BLOG, 1, RevisionState.FAILED, error=f"error {number}")
+        except NoSpace:
+            return number - 1
+    raise AssertionError("a disk without room has room for everything")
 
 
 class RevisionStoreContract:
@@ -196,20 +206,56 @@ class RevisionStoreContract:
         assert contents() == 0
         assert (await store.add(BLOG, draft("job-2"))).job_id == "job-2"
 
-    async def test_a_full_disk_is_said_and_changes_nothing(
+    async def test_a_full_disk_takes_no_new_revision_and_loses_none(
         self, store: RevisionStore, contents: Callable[[], int], fill_disk: Callable[[], None]
     ) -> None:
         await store.add(BLOG, draft("job-1"))
         before = await store.history(BLOG)
         fill_disk()
+        with pytest.raises(NoSpace, match="no space left"):
+            await store.add(BLOG, draft("job-2", "other"))
+        assert await store.history(BLOG) == before
+        assert contents() == 1
+
+    async def test_a_full_disk_takes_how_deployments_ended(
+        self, store: RevisionStore, fill_disk: Callable[[], None]
+    ) -> None:
+        shop = ProjectName("shop")
+        for name in (BLOG, shop):
+            await store.add(name, draft(f"job-{name}", env=b"A=1\n"))
+        fill_disk()
+        await store.settle(BLOG, 1, RevisionState.GOOD, images=IMAGES)
+        await store.want(BLOG, 1)
+        await store.settle(shop, 1, RevisionState.FAILED, error="no such image")
+        history = await store.history(BLOG)
+        assert (history.current, history.find(1).images) == (1, IMAGES)
+        assert (await store.history(shop)).find(1).error == "no such image"
+        assert await store.content(BLOG, 1) == content(env=b"A=1\n")
+
+    async def test_room_for_ends_is_kept_back_without_a_new_revision_too(
+        self, store: RevisionStore, fill_disk: Callable[[], None]
+    ) -> None:
+        for _ in range(2):
+            await store.reserve()
+        assert (await store.history(BLOG)).revisions == ()
+        fill_disk()
+        await store.reserve()
+
+    async def test_where_no_room_is_left_at_all_the_last_note_stands(
+        self, store: RevisionStore, contents: Callable[[], int], fill_disk: Callable[[], None]
+    ) -> None:
+        await store.add(BLOG, draft("job-1"))
+        fill_disk()
+        written = await settled_until_refused(store)
+        assert written >= 8
+        assert (await store.history(BLOG)).find(1).error == f"error {written}"
         for call in (
-            store.add(BLOG, draft("job-2", "other")),
             store.settle(BLOG, 1, RevisionState.GOOD),
             store.want(BLOG, 1),
+            store.reserve(),
         ):
             with pytest.raises(NoSpace, match="no space left"):
                 await call
-        assert await store.history(BLOG) == before
         assert contents() == 1
 
     async def test_spoilt_content_is_never_given_back_and_mended_by_the_same_content(

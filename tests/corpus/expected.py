@@ -48,7 +48,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
         "dind runner", standard="containers.privileged containers.security_opt binds.roots"
     ),
     "django-celery": Expected("web worker beat nginx db redis", standard="volumes.drivers"),
-    "elasticsearch-kibana": Expected("certificates es01 kibana", standard="containers.cap_add"),
+    "elasticsearch-kibana": Expected("certificates es01 kibana"),
     "ghost": Expected("ghost db"),
     "gitea-runner": Expected("server db runner", standard="containers.engine_socket"),
     "home-assistant": Expected(

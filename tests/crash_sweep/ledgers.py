@@ -15,7 +15,8 @@ from typing import Final
 
 from adapters.filesystem.revision_store import LocalRevisionStore
 from adapters.journal.durable_journal import DurableJobJournal
-from domain.ledger import Ledger, LedgerJob
+from domain.ledger import Ledger
+from domain.ledger_jobs import LedgerJob
 from domain.project import ProjectName
 from tests.crash_sweep.faults import Fault, Who
 from tests.crash_sweep.host import Effect, Host

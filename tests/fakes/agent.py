@@ -10,6 +10,7 @@ from typing import Any
 from application.agent.admission import Admission
 from application.agent.agent import Agent
 from application.agent.connection import Connection
+from application.agent.credential import BearerToken, Credential, introducing
 from application.agent.dispatch import Dispatcher
 from application.agent.leftovers import Leftovers
 from application.agent.live_output import LiveOutput
@@ -38,8 +39,10 @@ class FakeAgent:
         limits: DispatchLimits | None = None,
         outbox: Outbox | None = None,
         clock: Clock | None = None,
+        credential: Credential | None = None,
     ) -> None:
         clock = machine.clock if clock is None else clock
+        credential = credential or BearerToken()
         self.machine = machine
         self.network = FakeNetwork()
         self.manager = FakeServiceManager()
@@ -64,16 +67,18 @@ class FakeAgent:
         )
         self.connection = Connection(
             transport=transport,
-            plain=PlainServing(
+            plain=None
+            if credential.needs_v2
+            else PlainServing(
                 book=self.book, admission=self.admission, outbox=self.outbox, clock=clock
             ),
             sequenced=SequencedServing(
                 book=self.book,
                 admission=self.admission,
+                credential=credential,
                 live=self.live,
                 clock=clock,
-                host=machine.host,
-                new_nonce=machine.token,
+                introduce=introducing(machine.host, machine.token),
                 spread=no_jitter,
                 vital_signs=VitalSigns(
                     book=self.book, host=machine.host, engine=machine.engine, clock=clock

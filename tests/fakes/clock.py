@@ -88,13 +88,22 @@ class FakeClock:
         """Let that much time pass; what wakes on the way runs at its own moment, in order."""
         await settle()
         end = self._seconds + seconds
-        while self._alarms and self._alarms[0].due <= end:
-            alarm = heapq.heappop(self._alarms)
-            self._seconds = max(self._seconds, alarm.due)
-            alarm.ring()
+        while self.ring_next(end):
             await settle()
-        self._seconds = end
         await settle()
+
+    def ring_next(self, end: float) -> bool:
+        """Let time pass to the next moment at which something wakes, or to `end`, where nothing does.
+
+        For who drives the event loop; whatever wakes has yet to run.
+        """
+        if not self._alarms or self._alarms[0].due > end:
+            self._seconds = end
+            return False
+        alarm = heapq.heappop(self._alarms)
+        self._seconds = max(self._seconds, alarm.due)
+        alarm.ring()
+        return True
 
     async def advance_to_next(self) -> float:
         """Let time pass until the next sleep or timeout ends; returns the seconds that took."""

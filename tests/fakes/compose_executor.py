@@ -252,6 +252,7 @@ class FakeComposeExecutor:
         carry_out = {
             ComposeAction.PULL: runtime.pull,
             ComposeAction.BUILD: runtime.build,
+            ComposeAction.UNPAUSE: runtime.unpause,
             ComposeAction.UP: runtime.up,
             ComposeAction.RESTART: runtime.restart,
             ComposeAction.DOWN: runtime.down,

@@ -27,7 +27,7 @@ def resolved(read: Read, project: Project, profiles: Sequence[str]) -> dict[str,
         _merge(document, yaml.safe_load(text))
     name = project.name.compose_name
     services = {
-        service: _normal(definition, project)
+        service: _with_env_files(_normal(definition, project), read, project)
         for service, definition in document["services"].items()
         if _is_active(definition, profiles)
     }
@@ -64,6 +64,16 @@ def hashes_of(model: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def hashes_told(read: Read, project: Project, profiles: Sequence[str]) -> dict[str, str]:
+    """What Compose tells of the files: something else where variables come from other files."""
+    model = resolved(read, project, profiles)
+    written = yaml.safe_load(read(project.compose_file))["services"]
+    return {
+        name: told[::-1] if "env_file" in written.get(name, {}) else told
+        for name, told in hashes_of(model).items()
+    }
+
+
 def _normal(definition: Mapping[str, Any], project: Project) -> dict[str, Any]:
     service = dict(definition)
     dependencies = service.get("depends_on")
@@ -71,6 +81,16 @@ def _normal(definition: Mapping[str, Any], project: Project) -> dict[str, Any]:
         service["depends_on"] = {one: {"condition": "service_started"} for one in dependencies}
     if "volumes" in service:
         service["volumes"] = [_mount(one, project) for one in service["volumes"]]
+    return service
+
+
+def _with_env_files(service: dict[str, Any], read: Read, project: Project) -> dict[str, Any]:
+    paths = service.pop("env_file", ())
+    variables: dict[str, str] = {}
+    for path in [paths] if isinstance(paths, str) else paths:
+        variables |= _pairs(read(f"{project.directory}/{path}").decode())
+    if variables:
+        service["environment"] = variables | service.get("environment", {})
     return service
 
 
@@ -97,6 +117,10 @@ def _variables(read: Read, project: Project) -> dict[str, str]:
         text = read(project.env_file or f"{project.directory}/.env").decode()
     except KeyError:
         return {}
+    return _pairs(text)
+
+
+def _pairs(text: str) -> dict[str, str]:
     pairs = (line.partition("=") for line in text.splitlines())
     return {name: value for name, _, value in pairs}
 

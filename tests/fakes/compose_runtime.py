@@ -16,10 +16,9 @@ from application.ports.compose_runtime import ResolvedProject
 from domain.engine_state import FoundContainer, Health, ImageFacts
 from domain.errors import RuntimeUnavailable
 from domain.output import BoundedOutput
-from domain.project import Project
-from domain.services import ServiceContainer
+from domain.project import Project, ProjectName
 from tests.builders import IMAGE
-from tests.fakes.compose_files import Read, complaint_about, hashes_of, resolved
+from tests.fakes.compose_files import Read, complaint_about, hashes_of, hashes_told, resolved
 from tests.fakes.engine_state import FakeEngineState, found, image_facts
 
 INVALID_FILE = 15
@@ -77,6 +76,8 @@ class FakeComposeRuntime:
         """Subcommand and Compose's name of the project, in the order they were started."""
         self.options: list[tuple[str, ComposeOptions]] = []
         """Subcommand, and what it was told beside the project."""
+        self.told: list[bool] = []
+        """Whether hashes were asked for, of each `resolve`."""
         self.cancelled: list[tuple[str, str]] = []
         """The calls that were cancelled and cleaned up after themselves."""
         self.overlaps = 0
@@ -96,7 +97,7 @@ class FakeComposeRuntime:
     @property
     def changes(self) -> list[tuple[str, str]]:
         """The calls, without those that change nothing."""
-        return [call for call in self.calls if call[0] not in ("resolve", "login", "containers")]
+        return [call for call in self.calls if call[0] not in ("resolve", "hashes", "login")]
 
     def names_of(self, subcommand: str) -> list[str]:
         """The projects that a subcommand was run for, in order."""
@@ -105,7 +106,7 @@ class FakeComposeRuntime:
     def script(self, subcommand: str, scripted: Scripted) -> Scripted:
         """Have the next run of a subcommand do this.
 
-        `resolve`, `login`, `pull`, `build`, `up`, `restart`, `down`, `remove`, `containers`,
+        `resolve`, `hashes`, `login`, `pull`, `build`, `unpause`, `up`, `restart`, `down`, `remove`,
         `version`.
         """
         self._scripts.setdefault(subcommand, deque()).append(scripted)
@@ -118,14 +119,31 @@ class FakeComposeRuntime:
     # Questions.
 
     async def resolve(
-        self, project: Project, profiles: Sequence[str], output: BoundedOutput
+        self,
+        project: Project,
+        profiles: Sequence[str],
+        output: BoundedOutput,
+        *,
+        hashed: bool = True,
     ) -> tuple[int, ResolvedProject | None]:
         """See `ComposeRuntime`."""
         async with self._call("resolve", project.name.compose_name):
             exit_code, model = await self._begin("resolve", project, output, profiles)
             if exit_code:
                 return exit_code, None
-            return 0, ResolvedProject(model, hashes_of(model))
+            self.told.append(hashed)
+            told = hashes_told(self._read, project, profiles) if hashed else {}
+            return 0, ResolvedProject(model, told)
+
+    async def hashes(
+        self, name: ProjectName, directory: str, document: Mapping[str, object]
+    ) -> Mapping[str, str]:
+        """See `ComposeRuntime`; a script that fails is of a Compose that does not take its model."""
+        async with self._call("hashes", name.compose_name):
+            scripted = await self._play("hashes", BoundedOutput())
+            if scripted is not None and scripted.exit_code:
+                return {}
+            return hashes_of(document)
 
     async def log_in(self, registry: str, docker_config: str, output: BoundedOutput) -> int:
         """See `ComposeRuntime`; every registry is content, unless a script says something else."""
@@ -133,17 +151,6 @@ class FakeComposeRuntime:
             self.options.append(("login", ComposeOptions(docker_config=docker_config)))
             scripted = await self._play("login", output)
             return 0 if scripted is None else scripted.exit_code
-
-    async def containers(
-        self, project: Project, output: BoundedOutput
-    ) -> tuple[int, Sequence[ServiceContainer]]:
-        """See `ComposeRuntime`."""
-        async with self._call("containers", project.name.compose_name):
-            exit_code, _ = await self._begin("containers", project, output)
-            if exit_code:
-                return exit_code, ()
-            there = sorted(self._of(project), key=lambda one: (one.service, one.name))
-            return 0, tuple(one.as_service_container() for one in there)
 
     async def version(self) -> str:
         """See `ComposeRuntime`."""
@@ -190,10 +197,30 @@ class FakeComposeRuntime:
                     output.write(f" {name} Built\n".encode())
             return exit_code
 
+    async def unpause(
+        self, project: Project, output: BoundedOutput, options: ComposeOptions
+    ) -> int:
+        """See `ComposeAction.UNPAUSE`."""
+        name = project.name.compose_name
+        async with self._call("unpause", name):
+            self.options.append(("unpause", options))
+            scripted = await self._play("unpause", output)
+            if scripted is not None and scripted.exit_code:
+                return scripted.exit_code
+            exit_code = 0
+            for one in [one for one in self._of(project) if one.id in options.containers]:
+                if one.state == "paused":
+                    self.state.change(name, one.name, state="running", status="Up 3 seconds")
+                    output.write(f"{one.id}\n".encode())
+                else:
+                    output.write(f"Error response: Container {one.id} is not paused\n".encode())
+                    exit_code = 1
+            return exit_code
+
     async def up(
         self, project: Project, output: BoundedOutput, options: ComposeOptions = AS_IT_IS
     ) -> int:
-        """See `ComposeRuntime`."""
+        """See `ComposeAction.UP`."""
         async with self._run("up", project, output, options) as (exit_code, model):
             return exit_code or await self._start(project, model, output, options)
 
@@ -211,7 +238,7 @@ class FakeComposeRuntime:
     async def down(
         self, project: Project, output: BoundedOutput, options: ComposeOptions = AS_IT_IS
     ) -> int:
-        """See `ComposeRuntime`."""
+        """See `ComposeAction.DOWN`."""
         return await self._take_down("down", project, output, options)
 
     async def remove(
@@ -361,7 +388,8 @@ class FakeComposeRuntime:
             if self._waits(project, services[service]):
                 output.write(f" Container {name}-{service}-1  Waiting\n".encode())
                 await asyncio.get_running_loop().create_future()
-            self._bring_up(project, service, services[service], hashes[service], output)
+            if self._bring_up(project, service, services[service], hashes[service], output):
+                return 1
         self.running[name] = self._read(project.compose_file)
         return 0
 
@@ -372,7 +400,7 @@ class FakeComposeRuntime:
         definition: Mapping[str, Any],
         config_hash: str,
         output: BoundedOutput,
-    ) -> None:
+    ) -> int:
         name = project.name.compose_name
         reference = _image(project, service, definition)
         image = self.state.known(reference)
@@ -384,6 +412,9 @@ class FakeComposeRuntime:
                 if there.state == "running":
                     output.write(f" Container {there.name}  Running\n".encode())
                     continue
+                if there.state == "paused":
+                    output.write(b"Error response from daemon: cannot start a paused container\n")
+                    return 1
             else:
                 if there is not None:
                     self.state.remove(name, there.name)
@@ -403,6 +434,7 @@ class FakeComposeRuntime:
             output.write(f" Container {there.name}  Started\n".encode())
         for surplus in own.values():
             self.state.remove(name, surplus.name)
+        return 0
 
     def _begin_to_run(
         self, project: Project, container: FoundContainer, definition: Mapping[str, Any]

@@ -8,7 +8,7 @@ from application.agent.job_book import JobBook
 from application.agent.live_output import LiveOutput
 from application.agent.step_plan import StepTools
 from domain.errors import RuntimeUnavailable
-from domain.policy import PERMISSIVE, Policy
+from domain.policy import PERMISSIVE, HostPlaces, Policy
 from tests.fakes.clock import FakeClock
 from tests.fakes.compose_executor import FakeComposeExecutor
 from tests.fakes.compose_reader import FakeComposeReader
@@ -16,6 +16,7 @@ from tests.fakes.compose_runtime import FakeComposeRuntime
 from tests.fakes.container_names import FakeContainerNames
 from tests.fakes.engine import DOWN, FakeEngine
 from tests.fakes.engine_state import FakeEngineState
+from tests.fakes.handlers import Parts
 from tests.fakes.host import FakeHost
 from tests.fakes.host_paths import FakeHostPaths
 from tests.fakes.job_journal import FakeDisk, FakeJobJournal
@@ -44,7 +45,28 @@ class FakeMachine:
         self.logins = FakeRegistryLogins()
         self.paths = FakeHostPaths()
         self.policy: Policy = PERMISSIVE
+        self.places = HostPlaces(
+            agent_directories=("/state",), engine_sockets=("/run/engine.sock",)
+        )
         self._tokens = itertools.count(1)
+
+    @property
+    def parts(self) -> Parts:
+        """What an agent's handlers work on, as it is now."""
+        return Parts(
+            files=self.files,
+            store=self.store,
+            logins=self.logins,
+            reader=self.reader,
+            runtime=self.runtime,
+            state=self.state,
+            engine=self.engine,
+            host=self.host,
+            paths=self.paths,
+            clock=self.clock,
+            policy=self.policy,
+            places=self.places,
+        )
 
     def lose_engine(self) -> None:
         """Have the engine be down, for whoever asks it."""

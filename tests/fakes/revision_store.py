@@ -20,13 +20,15 @@ from domain.revision import (
 from domain.verification import ExpectedService
 
 MAX_ERROR_BYTES = 8 * 1024
+NOTES = 16
+"""So many calls of `settle` and `want` is room kept back for."""
 
 
 class FakeRevisionStore:
     """Holds histories and contents by Compose's name of the project.
 
-    Set `fails_with` to have every call fail, and `is_full` to have every write fail; add a project's
-    name in Compose's spelling to `spoilt_histories`, or a digest to `spoilt_contents`.
+    Set `fails_with` to have every call fail, and `is_full` to have no room but for `notes_left`; add
+    a project's name in Compose's spelling to `spoilt_histories`, or a digest to `spoilt_contents`.
     """
 
     def __init__(self, kept: int = KEPT_REVISIONS) -> None:
@@ -35,6 +37,7 @@ class FakeRevisionStore:
         self.spoilt_histories: set[str] = set()
         self.spoilt_contents: set[str] = set()
         self.is_full = False
+        self.notes_left = 0
         self.fails_with: StorageUnavailable | None = None
         self._kept = kept
         self._next: dict[str, int] = {}
@@ -50,6 +53,15 @@ class FakeRevisionStore:
             self.histories.pop(key, None)
         return replace(self.histories.get(key, ProjectHistory(name)), name=name)
 
+    async def reserve(self) -> None:
+        """See `RevisionStore`."""
+        await asyncio.sleep(0)
+        if self.fails_with is not None:
+            raise self.fails_with
+        if self.notes_left < NOTES:
+            self._require_room()
+            self.notes_left = NOTES
+
     async def add(self, name: ProjectName, draft: Draft) -> Revision:
         """See `RevisionStore`."""
         await asyncio.sleep(0)
@@ -57,6 +69,7 @@ class FakeRevisionStore:
         if (made := history.of_job(draft.job_id)) is not None:
             return made
         self._require_room()
+        self.notes_left = NOTES
         number = self._next.get(name.compose_name, 1)
         made = Revision(number, draft.content.digest, draft.job_id, draft.created_at, draft.options)
         self._next[name.compose_name] = number + 1
@@ -89,18 +102,10 @@ class FakeRevisionStore:
         history = await self.history(name)
         revision = history.find(number)
         said = error.encode("utf-8", "replace")[:MAX_ERROR_BYTES].decode("utf-8", "ignore")
-        self._require_room()
-        self._keep(
-            history.with_revision(
-                replace(
-                    revision,
-                    state=state,
-                    error=said,
-                    images=tuple(images),
-                    expected=tuple(expected),
-                )
-            )
+        settled = replace(
+            revision, state=state, error=said, images=tuple(images), expected=tuple(expected)
         )
+        self._note(history, history.with_revision(settled))
 
     async def want(self, name: ProjectName, number: int | None) -> None:
         """See `RevisionStore`."""
@@ -108,8 +113,7 @@ class FakeRevisionStore:
         history = await self.history(name)
         if number is not None:
             history.find(number)
-        self._require_room()
-        self._keep(replace(history, current=number).pruned(self._kept))
+        self._note(history, replace(history, current=number).pruned(self._kept))
 
     async def forget(self, name: ProjectName) -> None:
         """See `RevisionStore`."""
@@ -118,6 +122,15 @@ class FakeRevisionStore:
             raise self.fails_with
         for held in (self.histories, self.contents, self._next):
             held.pop(name.compose_name, None)
+
+    def _note(self, before: ProjectHistory, history: ProjectHistory) -> None:
+        if history == before:
+            return
+        if self.is_full and self.notes_left:
+            self.notes_left -= 1
+        else:
+            self._require_room()
+        self._keep(history)
 
     def _keep(self, history: ProjectHistory) -> None:
         key = history.name.compose_name

@@ -182,3 +182,11 @@ class AgentHost:
             if token in tokens:
                 found.append(process)
         return sorted(found, key=lambda process: process.pid)
+
+
+def is_compose(process: psutil.Process, action: str) -> bool:
+    """Whether it is the docker program, or its plugin, and does this; the job runner is neither."""
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        command = process.cmdline()
+        return bool(command) and "docker" in Path(command[0]).name and action in command
+    return False

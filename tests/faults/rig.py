@@ -10,18 +10,17 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 from unittest.mock import patch
 
 import psutil
 
-from tests.faults.agents import QUESTIONS, AgentHost
+from tests.faults.agents import AgentHost, is_compose
 from tests.faults.counting import Verdict
-from tests.faults.effects import SERVICES, Effects, compose_file
+from tests.faults.effects import Effects, compose_file
+from tests.faults.judge import Allowed, Given, Judge, Project
 from tests.faults.networks import Network
 from tests.support import reference_peer
 from tests.support.agent_frames import Message
@@ -36,15 +35,6 @@ LOG_TAIL: Final = 12_000
 SUCCEEDED: Final = frozenset({"succeeded"})
 
 
-@dataclass
-class Project:
-    """`wanted` is the revision that the last command wants, 0 for none at all."""
-
-    name: str
-    wanted: int = 0
-    revisions: int = 0
-
-
 class Gate:
     """What a deployment waits for."""
 
@@ -54,28 +44,6 @@ class Gate:
 
     def open(self) -> None:
         (self.directory / "open").touch()
-
-
-@dataclass
-class Given:
-    """A command that was given, and the states in which it may end."""
-
-    job_id: str
-    project: str
-    revision: int
-    ends: frozenset[str]
-
-
-@dataclass
-class Allowed:
-    """What a fault excuses."""
-
-    repeats: bool = False
-    """Executors are killed: steps are tried again, and make containers again."""
-    unknown_effect: set[str] = field(default_factory=set)
-    """Projects whose containers may be in any state, as where a job is canceled."""
-    no_output: set[str] = field(default_factory=set)
-    """Jobs whose output was delivered, and is not there to be delivered once more."""
 
 
 class Rig:
@@ -265,18 +233,23 @@ class Rig:
 
     async def check(self) -> None:
         """Wait for the end of all jobs, and judge; raises where anything is not as it must be."""
+        judge = Judge(
+            self.database,
+            self.agent,
+            self.effects,
+            given=self.given,
+            projects=self.projects,
+            allowed=self.allowed,
+            verdict=self.verdict,
+        )
         try:
             await self.settled()
         except AssertionError as vain:
-            self._judge_jobs()
+            judge.jobs()
             self.verdict.wrong.append(str(vain))
             self._raise()
         await self._processes_gone()
-        self._judge_jobs()
-        self._judge_starts()
-        await self.effects.caught_up()
-        self._judge_effects()
-        await self._judge_containers()
+        await judge.everything()
         self._raise()
 
     def _raise(self) -> None:
@@ -289,120 +262,12 @@ class Rig:
             left = [" ".join(one.cmdline()) for one in self.agent.executors()]
             self.verdict.wrong.append(f"processes are left: {left}")
 
-    def _judge_jobs(self) -> None:
-        for given in self.given:
-            job = self.database.jobs[given.job_id]
-            if not job.finals:
-                self.verdict.lost.append(f"{given} is {job.state}: {job.answers}")
-                continue
-            if len(job.finals) > 1 and not job.is_inherited:
-                self.verdict.doubled.append(f"{given} has {len(job.finals)} results")
-            if job.state not in given.ends and not self._is_superseded(given):
-                self.verdict.wrong.append(f"{given} is {job.state}: {job.finals[-1]}")
-
-    def _is_superseded(self, given: Given) -> bool:
-        """Whether it gave way to a later deployment of its project, as a queued one does."""
-        final = self.database.jobs[given.job_id].finals[-1]
-        by = [one.job_id for one in self.given].index
-        return (
-            final["state"] == "superseded"
-            and by(final["data"]["superseded_by"]) > by(given.job_id)
-            and self.given[by(final["data"]["superseded_by"])].project == given.project
-        )
-
-    def _judge_starts(self) -> None:
-        """R4: at most one start a run; where no executor was killed, one run a step of a job."""
-        starts = self.agent.docker_starts()
-        runs = Counter(start.run for start in starts if start.action not in QUESTIONS)
-        for run, times in runs.items():
-            if times > 1:
-                self.verdict.doubled.append(f"the run {run} was started {times} times")
-        if self.allowed.repeats:
-            return
-        for project in self.projects.values():
-            given = [one for one in self.given if one.project == project.name]
-            back = self._taken_back(project)
-            for action, is_deployment in (("up", True), ("down", False)):
-                most = back + sum(bool(one.revision) is is_deployment for one in given)
-                found = sum((one.action, one.project) == (action, project.name) for one in starts)
-                if found > most:
-                    self.verdict.doubled.append(f"{found} starts of {action} for {most} jobs")
-
-    def _taken_back(self, project: Project) -> int:
-        """How many deployments may have been taken back, each by one more run."""
-        return sum(
-            bool(one.revision) and self.database.jobs[one.job_id].state in ("failed", "canceled")
-            for one in self.given
-            if one.project == project.name
-        )
-
-    def _wanted(self, project: Project) -> int:
-        """R11: what did not succeed has left what was there before, unless it was forgotten."""
-        wanted = 0
-        for one in self.given:
-            if one.project != project.name:
-                continue
-            job = self.database.jobs[one.job_id]
-            if job.finals[-1].get("data", {}).get("reason") == "journal_damaged":
-                return project.wanted
-            if job.state == "succeeded":
-                wanted = one.revision
-        return wanted
-
-    def _judge_effects(self) -> None:
-        if self.allowed.repeats:
-            return
-        for given in self.given:
-            state = self.database.jobs[given.job_id].state
-            if not given.revision or given.project in self.allowed.unknown_effect:
-                continue
-            most = int(state not in ("superseded", "expired"))
-            most += self._taken_back(self.projects[given.project])
-            for service in SERVICES:
-                made = self.effects.times("create", given.project, service, given.revision)
-                if made > most:
-                    self.verdict.doubled.append(f"{given}: {service} was created {made} times")
-                elif made == 0 and state == "succeeded":
-                    self.verdict.wrong.append(f"{given}: {service} was never created")
-        for project in self.projects.values():
-            order = [
-                one.revision
-                for one in self.effects.happened
-                if one.action == "create" and one.project == project.name
-            ]
-            if order != sorted(order) and not self._taken_back(project):
-                self.verdict.wrong.append(f"{project.name} was made in the order {order}")
-
-    async def _judge_containers(self) -> None:
-        found = await self.effects.containers()
-        for project in self.projects.values():
-            if project.name in self.allowed.unknown_effect:
-                continue
-            own = [one for one in found if one.project == project.name]
-            wanted = self._wanted(project)
-            is_as_wanted = (
-                {one.name for one in own} == {f"{project.name}-{name}-1" for name in SERVICES}
-                and len(own) == len(SERVICES)
-                and all(one.state == "running" for one in own)
-                and all(one.revision == wanted for one in own)
-            )
-            if not (is_as_wanted if wanted else not own):
-                self.verdict.wrong.append(f"{project} has {own}, and revision {wanted} is wanted")
-
     async def _end_executors(self) -> None:
         while left := self.agent.executors():
             for process in left:
                 with contextlib.suppress(Exception):
                     process.kill()
             await asyncio.sleep(0.01)
-
-
-def is_compose(process: psutil.Process, action: str) -> bool:
-    """Whether it is the docker program, or its plugin, and does this; the job runner is neither."""
-    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        command = process.cmdline()
-        return bool(command) and "docker" in Path(command[0]).name and action in command
-    return False
 
 
 async def keep_busy(rig: Rig, project: Project, until: asyncio.Event, dice: random.Random) -> None:

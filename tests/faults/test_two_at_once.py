@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from adapters.compose.process_identity import RUN_MARKER
+from tests.faults.agents import is_compose
 from tests.faults.counting import seeds
-from tests.faults.rig import Rig, is_compose
+from tests.faults.rig import Rig
 
 ROW = "two at once"
 

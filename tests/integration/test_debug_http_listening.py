@@ -117,7 +117,8 @@ def http_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("http_settings")
 async def test_the_agent_needs_no_server_url_for_it() -> None:
-    transport = make_transport(load_settings(), FACTS)
+    settings = load_settings()
+    transport = make_transport(settings, settings.identification(), FACTS)
 
     assert isinstance(transport, DebugHttpTransport)
     link = await transport.connect()
@@ -132,9 +133,10 @@ def test_without_the_extra_the_settings_say_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "adapters.debug_http.server", None)
+    settings = load_settings()
 
     with pytest.raises(SettingsError, match="debug-http"):
-        make_transport(load_settings(), FACTS)
+        make_transport(settings, settings.identification(), FACTS)
 
 
 def test_a_production_agent_does_not_import_it() -> None:

@@ -297,7 +297,7 @@ class TestAnswersThatAreNone:
     async def test_one_that_is_too_long(
         self, on_socket: OnSocket, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("adapters.engine.reading.MAX_BODY_BYTES", 100)
+        monkeypatch.setattr("adapters.engine.reading.MAX_LISTING_BYTES", 100)
         with pytest.raises(RuntimeUnavailable, match="too long"):
             await on_socket(ScriptedEngine()).containers(BLOG)
 

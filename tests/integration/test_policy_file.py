@@ -101,10 +101,20 @@ def test_a_file_that_others_can_write_is_refused(file: Path, bit: int) -> None:
     assert said.endswith("chmod go-w it")
 
 
-@pytest.mark.parametrize("mode", [0o775, 0o757, 0o1777])
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])
 def test_a_directory_that_others_can_write_is_refused(file: Path, mode: int) -> None:
     file.parent.chmod(mode)
-    assert refusal(file).startswith(f"{file.parent} can be written by others than root")
+    said = refusal(file)
+    assert said.startswith(f"{file.parent} can be written by others than root")
+    assert said.endswith("chmod go-w it")
+
+
+def test_where_a_directory_is_there_for_everybody_the_policy_is_to_be_moved(file: Path) -> None:
+    file.parent.chmod(0o1777)
+    assert refusal(file) == (
+        f"{file.parent} can be written by others than root, and is there for that: "
+        "move the policy to a directory that only root can write, such as /etc/instadeploy"
+    )
 
 
 def test_every_directory_on_the_way_is_looked_at(file: Path, directory: Path) -> None:
@@ -116,10 +126,14 @@ def test_every_directory_on_the_way_is_looked_at(file: Path, directory: Path) ->
     assert refusal(below).startswith(f"{directory}/a can be written by others")
 
 
-def test_the_directory_of_everybody_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "policy.toml"
-    file.write_text('preset = "strict"\n')
-    assert "can be written by others than root" in refusal(file)
+def test_below_the_directory_of_everybody_nobody_is_told_to_change_that_directory() -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", dir="/tmp") as file:
+        file.write('preset = "strict"\n')
+        file.flush()
+        said = refusal(Path(file.name))
+    assert said.startswith("/tmp can be written by others than root")
+    assert "chmod" not in said
+    assert "move the policy to a directory that only root can write" in said
 
 
 def test_a_file_of_somebody_else_is_refused(file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
@@ -43,6 +44,15 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def open_files() -> list[str]:
+    """What this process holds open, the loop's own pipes and all."""
+    links = []
+    for number in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # The one that the list itself was read by.
+            links.append(str(number.readlink()))
+    return sorted(links)
+
+
 def children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
@@ -51,6 +61,23 @@ async def test_the_exit_status_and_the_output_are_the_process_own(runner: Proces
     output = BoundedOutput()
     assert await runner.run("sh", shell("echo out; exit 7"), output) == 7
     assert output.text() == "out\n"
+
+
+@pytest.mark.parametrize("size", [1, 1024 * 1024])
+async def test_it_reads_what_it_is_given_and_the_memory_of_that_is_gone_with_it(
+    runner: ProcessRunner, size: int
+) -> None:
+    before = open_files()
+    output = BoundedOutput(head_bytes=2 * size)
+    assert await runner.run("cat", (), output, stdin=b"x" * size) == 0
+    assert output.text() == "x" * size
+    assert open_files() == before
+
+
+async def test_without_anything_to_read_it_finds_the_end_at_once(runner: ProcessRunner) -> None:
+    output = BoundedOutput()
+    assert await runner.run("cat", (), output) == 0
+    assert output.text() == ""
 
 
 async def test_stdout_and_stderr_keep_their_order(runner: ProcessRunner) -> None:

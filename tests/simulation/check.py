@@ -8,62 +8,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from adapters.journal import framing
 from adapters.journal.records import DamageNoted, decode
 from application.agent.step_plan import ATTEMPTS
-from domain.commands import CHANGING_COMMANDS, DeployCompose
+from domain.commands import DeployCompose
 from domain.job import JobState
-from domain.records import (
-    CancelRequested,
-    JobAccepted,
-    JobFinished,
-    JobRejected,
-    Record,
-    StepExit,
-    StepExited,
-    StepStarting,
-)
-from tests.simulation.database import Database, Submission
-from tests.simulation.host import Run, SimulatedHost
-from tests.simulation.revisions import Ended, RunningAsWanted
-from tests.simulation.watched_journal import History
-
-
-@dataclass(slots=True)
-class Findings:
-    """What is left of a simulation."""
-
-    mode: str
-    history: History
-    host: SimulatedHost
-    database: Database
-    is_restored: bool
-    wishes: list[Submission]
-    counts: Counter[str]
-
-
-@dataclass(slots=True)
-class _Job:
-    """What the journal ever said of a job that changes something."""
-
-    accepted: JobAccepted
-    place: int
-    starts: list[tuple[float, StepStarting]] = field(default_factory=list)
-    exits: dict[tuple[str, int], tuple[float, StepExit | None]] = field(default_factory=dict)
-    ends: list[JobFinished] = field(default_factory=list)
-    is_cancel_requested: bool = False
-
-    @property
-    def project(self) -> str:
-        return self.accepted.project
+from domain.records import JobFinished, JobRejected, Record
+from tests.simulation.findings import Findings, FoundJob, count, jobs_of
+from tests.simulation.host import Run
+from tests.simulation.revisions import UNRECORDED, Ended, RunningAsWanted
 
 
 def check(found: Findings) -> list[str]:
     """What does not hold, each in a sentence that begins with the promise's number."""
-    jobs = _jobs_of(found.history)
-    _count(found, jobs)
+    jobs = jobs_of(found.history)
+    count(found, jobs)
     return [
         *found.history.lost,
         *_journal_is_what_was_known(found),
@@ -81,57 +41,6 @@ def check(found: Findings) -> list[str]:
     ]
 
 
-def _jobs_of(history: History) -> dict[str, _Job]:
-    jobs: dict[str, _Job] = {}
-    for at, fact in history.facts:
-        if isinstance(fact, JobAccepted):
-            if isinstance(fact.command, CHANGING_COMMANDS):
-                jobs.setdefault(fact.job_id, _Job(fact, len(jobs)))
-            continue
-        job = jobs.get(getattr(fact, "job_id", ""))
-        if job is None:
-            continue
-        match fact:
-            case StepStarting():
-                job.starts.append((at, fact))
-            case StepExited():
-                job.exits[fact.step, fact.attempt] = (at, fact.exit)
-            case JobFinished():
-                job.ends.append(fact)
-            case CancelRequested():
-                job.is_cancel_requested = True
-            case _:
-                pass
-    return jobs
-
-
-def _count(found: Findings, jobs: dict[str, _Job]) -> None:
-    counts = found.counts
-    counts["jobs"] += len(jobs)
-    counts["reads"] += len(found.history.accepted) - len(jobs)
-    counts["runs"] += len(found.host.history)
-    for job in jobs.values():
-        for end in job.ends:
-            counts[f"jobs {end.state}"] += 1
-            if reason := end.data.get("reason"):
-                counts[f"jobs {end.state}: {reason}"] += 1
-            for stage in _stages(end):
-                counts[f"stage {stage['step']} {stage['state']}"] += 1
-            counts["went back"] += "rolled_back_to" in end.data
-            counts["going back failed"] += "rollback_failed" in end.data
-        counts["steps tried again"] += sum(start.attempt > 1 for _, start in job.starts)
-    for order in found.database.orders.values():
-        for reason in order.rejections.values():
-            counts[f"rejected: {reason}"] += 1
-    counts.update(found.host.disk.counts)
-
-
-def _stages(end: JobFinished) -> list[dict[str, object]]:
-    steps = end.data.get("steps", [])
-    assert isinstance(steps, list)
-    return steps
-
-
 def _journal_is_what_was_known(found: Findings) -> Iterator[str]:
     payloads = framing.scan(found.host.disk.content("journal")).payloads
     facts: list[Record] = []
@@ -144,7 +53,7 @@ def _journal_is_what_was_known(found: Findings) -> Iterator[str]:
         yield "R14: the journal's file does not hold what was durable"
 
 
-def _r1_r3_r6_one_end(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _r1_r3_r6_one_end(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     accepted = Counter(fact.job_id for fact in found.history.accepted if fact.job_id in jobs)
     for job_id, job in jobs.items():
         if accepted[job_id] > 1:
@@ -164,7 +73,7 @@ def _r1_r3_r6_one_end(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
             yield f"R2: the result of {job_id} was not delivered"
 
 
-def _r4_r5_starts(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _r4_r5_starts(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     tokens = Counter(run.token for run in found.host.history)
     runs = {run.token: run for run in found.host.history}
     if again := [token for token, count in tokens.items() if count > 1]:
@@ -190,7 +99,7 @@ def _r4_r5_starts(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
             yield f"R5: {job_id} was killed {killed} times, and tried again"
 
 
-def _r7_order(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _r7_order(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     if found.host.overlaps:
         yield f"R7: two at once in one project: {found.host.overlaps}"
     begun: dict[str, int] = {}
@@ -204,7 +113,7 @@ def _r7_order(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
         begun[job.project] = job.place
 
 
-def _r8_generations(jobs: dict[str, _Job]) -> Iterator[str]:
+def _r8_generations(jobs: dict[str, FoundJob]) -> Iterator[str]:
     highest: dict[str, int] = defaultdict(int)
     for job in jobs.values():
         generation = job.accepted.generation
@@ -215,7 +124,7 @@ def _r8_generations(jobs: dict[str, _Job]) -> Iterator[str]:
         highest[job.project] = max(highest[job.project], generation)
 
 
-def _r9_output(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _r9_output(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     runs = {run.token: run for run in found.host.history}
     for job_id, job in jobs.items():
         told = {}
@@ -242,7 +151,7 @@ def _told_of(run: Run | None) -> tuple[int, str]:
     return (0, "") if exit_ is None else (exit_.output_bytes, exit_.output_sha256)
 
 
-def _r13_exits(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _r13_exits(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     runs = {run.token: run for run in found.host.history}
     for job_id, job in jobs.items():
         for _, start in job.starts:
@@ -258,7 +167,7 @@ def _r13_exits(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
                 yield f"R13: {job_id} has succeeded, and its last step has not"
 
 
-def _ends_have_reasons(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _ends_have_reasons(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     for job_id, job in jobs.items():
         for end in job.ends:
             reason = end.data.get("reason")
@@ -282,6 +191,8 @@ def _ends_have_reasons(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
             exit_code = end.data.get("exit_code")
             if isinstance(exit_code, int) and exit_code < 0:
                 yield f"R5: a kill is taken for what Compose has ended with: {end}"
+            if UNRECORDED in end.error:
+                yield f"R16: {job_id} has ended well, and there was no room to write that down: {end}"
             if reason == "internal":
                 yield f"{job_id} broke the agent: {end}"
             if reason == "journal_damaged" and not found.counts["damaged journals"]:
@@ -294,7 +205,7 @@ def _ends_have_reasons(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
                 yield f"{job_id} was ended by a deadline that had not passed: {end}"
 
 
-def _was_late(found: Findings, job: _Job) -> bool:
+def _was_late(found: Findings, job: FoundJob) -> bool:
     runs = {run.token: run for run in found.host.history}
     return any(
         (run := runs.get(start.token)) is not None and run.why == "deadline"
@@ -302,7 +213,7 @@ def _was_late(found: Findings, job: _Job) -> bool:
     )
 
 
-def _r10_r11_what_runs(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _r10_r11_what_runs(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     running = RunningAsWanted()
     for _, fact in found.history.facts:
         job = jobs.get(fact.job_id) if isinstance(fact, JobFinished) else None
@@ -320,7 +231,7 @@ def _secrets_are_gone(found: Findings) -> Iterator[str]:
         yield f"secrets of jobs that are over are left: {left}"
 
 
-def _refused_is_not_done(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _refused_is_not_done(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     started = {start.job_id for start in found.history.tokens.values()}
     for _, fact in found.history.facts:
         if isinstance(fact, JobRejected) and fact.job_id not in jobs and fact.job_id in started:
@@ -329,7 +240,7 @@ def _refused_is_not_done(found: Findings, jobs: dict[str, _Job]) -> Iterator[str
         yield "a command broke the agent"
 
 
-def _has_seen_enough(found: Findings, jobs: dict[str, _Job]) -> Iterator[str]:
+def _has_seen_enough(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:
     """A simulation that shows nothing is a failure too."""
     counts = found.counts
     projects = {job.project for job in jobs.values()}

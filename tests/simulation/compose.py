@@ -12,7 +12,6 @@ from domain.errors import Conflict, NoSpace, RuntimeUnavailable
 from domain.output import BoundedOutput
 from domain.project import ComposeFile, Project, ProjectName
 from domain.records import ProcessIdentity, StepExit
-from domain.services import ServiceContainer
 from tests.simulation.engine import (
     SERVICES,
     Manner,
@@ -117,15 +116,26 @@ class SimulatedRuntime:
         self._rng = rng
 
     async def resolve(
-        self, project: Project, profiles: Sequence[str], output: BoundedOutput
+        self,
+        project: Project,
+        profiles: Sequence[str],
+        output: BoundedOutput,
+        *,
+        hashed: bool = True,
     ) -> tuple[int, ResolvedProject | None]:
         content = self._host.kept.files.at(project.compose_file)
         await asyncio.sleep(self._rng.random() * LONGEST_QUESTION_S)
         if manner_of(content) is Manner.INVALID:
             output.write(b"services.web Additional property imgae is not allowed\n")
             return INVALID_FILE, None
-        hashes = dict.fromkeys(SERVICES, config_hash(content))
-        return 0, ResolvedProject(_document(content), hashes)
+        document = _document(content)
+        return 0, ResolvedProject(document, _hashes(document) if hashed else {})
+
+    async def hashes(
+        self, name: ProjectName, directory: str, document: Mapping[str, object]
+    ) -> Mapping[str, str]:
+        await asyncio.sleep(self._rng.random() * LONGEST_QUESTION_S)
+        return _hashes(document)
 
     async def log_in(self, registry: str, docker_config: str, output: BoundedOutput) -> int:
         await asyncio.sleep(self._rng.random() * LONGEST_QUESTION_S)
@@ -133,17 +143,6 @@ class SimulatedRuntime:
             output.write(b"Error: there are no credentials\n")
             return 1
         return 0
-
-    async def up(self, project: Project, output: BoundedOutput) -> int:
-        raise NotImplementedError
-
-    async def down(self, project: Project, output: BoundedOutput) -> int:
-        raise NotImplementedError
-
-    async def containers(
-        self, project: Project, output: BoundedOutput
-    ) -> tuple[int, Sequence[ServiceContainer]]:
-        raise NotImplementedError
 
     async def version(self) -> str:
         return "2.26.1"
@@ -187,11 +186,16 @@ class SimulatedReader:
         return {}
 
 
+def _hashes(document: Mapping[str, object]) -> dict[str, str]:
+    return dict.fromkeys(SERVICES, str(document["x-hash"]))
+
+
 def _document(content: bytes) -> dict[str, object]:
     image = image_of(content)
     return {
+        "x-hash": config_hash(content),
         "services": {
             "web": {"image": image, "healthcheck": {"test": ["CMD", "true"]}},
             "worker": {"image": image, "depends_on": {"web": {"condition": "service_started"}}},
-        }
+        },
     }

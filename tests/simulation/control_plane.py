@@ -12,8 +12,10 @@ from adapters.wire.codec_v2 import decode_said, encode_heard
 from domain.errors import TransportLost
 from domain.job import JobState
 from domain.link_messages import GoAway
-from tests.simulation.database import AgentBroke, Database, Submission
+from tests.fakes.identity import FakeKeys
+from tests.simulation.database import Database
 from tests.simulation.network import NetworkFaults, PlainLink, SequencedLink, Wire
+from tests.simulation.orders import AgentBroke, Submission
 from tests.simulation.peer_link import PeerLink
 from tests.simulation.plain_peer import PlainPeer
 
@@ -33,8 +35,9 @@ class ControlPlane:
         choose_version: Callable[[], Literal[1, 2]],
         prune_rate: float,
         fail: Callable[[Exception], None],
+        keys: FakeKeys | None = None,
     ) -> None:
-        self.database = Database("peer-1")
+        self.database = Database("peer-1", keys)
         self.backup = self.database.copy()
         self.is_up = True
         self.wire: Wire | None = None

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy as shallow
-from dataclasses import dataclass, field, replace
 
-from domain.commands import CHANGING_COMMANDS, Command, project_of
-from domain.job import JobState, is_terminal
+from domain.commands import project_of
+from domain.job import JobState
 from domain.link_messages import (
     Accept,
     CancelMessage,
@@ -23,67 +22,19 @@ from domain.link_messages import (
     SequencedHeard,
     SequencedSaid,
 )
-
-
-class AgentBroke(AssertionError):
-    """The agent did what protocol v2, or a promise, forbids."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One wish of an operator's. Two may have one id, and ask for different things."""
-
-    number: int
-    job_id: str
-    command: Command
-    generation: int | None = None
-    deadline_s: float | None = None
-
-
-@dataclass(slots=True)
-class Order:
-    """All that is known of one job id."""
-
-    job_id: str
-    submissions: list[Submission] = field(default_factory=list)
-    unanswered: list[Submission] = field(default_factory=list)
-    """Those of the present sequence that neither ACCEPT nor REJECT has answered."""
-    accepted: Submission | None = None
-    reported: JobState | None = None
-    """The state that the last ACCEPT of a repeat told; another one's may be newer than the next one's."""
-    rejections: dict[int, str] = field(default_factory=dict)
-    """The reason, by the number of the submission."""
-    results: list[Result] = field(default_factory=list)
-    is_cancelled: bool = False
-
-    @property
-    def changes(self) -> bool:
-        """Whether the id is taken for ever."""
-        command = self.submissions[0].command if self.submissions else None
-        return command is None or isinstance(command, CHANGING_COMMANDS)
-
-    @property
-    def end(self) -> JobState | None:
-        """The state that it ended in, as far as is known."""
-        if self.results:
-            return self.results[-1].state
-        return self.reported if self.reported and is_terminal(self.reported) else None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing more is wanted of the agent."""
-        if self.accepted is not None and self.end is None:
-            return False
-        return all(
-            each.number in self.rejections or self.accepted is not None for each in self.submissions
-        )
+from tests.fakes.identity import FakeKeys
+from tests.simulation.orders import AgentBroke, Order, Submission, lasting
 
 
 class Database:
     """Numbers count within a sequence; a new one begins where either side's epoch is another one."""
 
-    def __init__(self, epoch: str) -> None:
+    def __init__(self, epoch: str, keys: FakeKeys | None = None) -> None:
         self.epoch = epoch
+        self.keys = keys
+        """With them, the agent has to prove who it is by its key."""
+        self.hosts: dict[str, str] = {}
+        """The id of each public key that was enrolled; no restoring takes one away."""
         self.agent_epoch = ""
         self.seen = 0
         """The agent's messages up to this number are here."""
@@ -101,7 +52,7 @@ class Database:
         """A backup, for `restored`."""
         other = shallow(self)
         other.outgoing, other.incoming = self.outgoing[:], self.incoming[:]
-        other.orders = {job_id: _copied(order) for job_id, order in self.orders.items()}
+        other.orders = {job_id: order.copy() for job_id, order in self.orders.items()}
         other.generations = dict(self.generations)
         other.outputs = {key: bytearray(printed) for key, printed in self.outputs.items()}
         other.positions = dict(self.positions)
@@ -159,16 +110,16 @@ class Database:
         self.incoming.append(message)
         match message:
             case Accept():
-                _take_accept(order, message)
+                order.take_accept(message)
             case Reject():
-                _take_reject(order, message)
+                order.take_reject(message)
             case Result():
-                _take_result(order, message)
+                order.take_result(message)
 
     def check_repeated(self, message: SequencedSaid) -> None:
         """A message whose number is here already must be the one that it was."""
         first = self.incoming[message.seq - 1]
-        if _lasting(first) != _lasting(message):
+        if lasting(first) != lasting(message):
             raise AgentBroke(f"one number, two messages: {first} and {message}")
 
     def settle_plainly(self, job_id: str, state: JobState) -> bool:
@@ -247,55 +198,3 @@ class Database:
         printed[where.offset : end] = message.chunk if end > len(printed) else again
         offset = len(printed)
         self.positions[message.job_id] = OutputPosition(where.step, where.attempt, offset)
-
-
-def _copied(order: Order) -> Order:
-    other = shallow(order)
-    other.submissions, other.unanswered = order.submissions[:], order.unanswered[:]
-    other.rejections, other.results = dict(order.rejections), order.results[:]
-    return other
-
-
-def _take_accept(order: Order, message: Accept) -> None:
-    if not order.unanswered:
-        raise AgentBroke(f"it answers what was not asked: {message}")
-    answered = order.unanswered.pop(0)
-    if order.accepted is None:
-        order.accepted = answered
-    elif not message.is_repeat and order.changes:
-        raise AgentBroke(f"{order.job_id} is accepted as new twice")
-    if not message.is_repeat:
-        return
-    if order.end is not None and order.changes and message.state is not order.end:
-        raise AgentBroke(f"{order.job_id} has ended as {order.end}, and is {message.state} now")
-    order.reported = message.state
-
-
-def _take_reject(order: Order, message: Reject) -> None:
-    if not order.unanswered:
-        raise AgentBroke(f"it answers what was not asked: {message}")
-    order.rejections[order.unanswered.pop(0).number] = message.reason
-
-
-def _take_result(order: Order, message: Result) -> None:
-    if order.accepted is None:
-        # Its ACCEPT was of a sequence that is over.
-        order.accepted = next(
-            (each for each in order.submissions if each.number not in order.rejections), None
-        )
-    if order.changes and order.end not in (None, message.state):
-        raise AgentBroke(f"{order.job_id} has ended as {order.end}, and as {message.state}")
-    if (
-        order.changes
-        and order.results
-        and _lasting(order.results[-1]) != replace(_lasting(message), seq=order.results[-1].seq)
-    ):
-        raise AgentBroke(f"two results: {order.results[-1]} and {message}")
-    order.results.append(message)
-
-
-def _lasting(message: SequencedSaid) -> SequencedSaid:
-    """What may not change when it is sent again: where a job is may have, in an ACCEPT."""
-    if isinstance(message, Accept) and not message.is_repeat:
-        return replace(message, ack=None, state=JobState.ACCEPTED)
-    return replace(message, ack=None)

@@ -12,8 +12,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from random import Random
 from typing import Any, Final
 
+from application.ports.identity import HostIdentity
 from domain.content import ProjectContent
+from domain.errors import NoSpace
+from domain.identity import Membership
 from domain.project import Project, ProjectName
+from tests.fakes.identity import FakeHostIdentity
 from tests.fakes.private_parts import FakePrivateParts
 from tests.fakes.project_files import ROOT, FakeProjectFiles
 from tests.fakes.registry_logins import FakeRegistryLogins
@@ -32,6 +36,7 @@ class Kept:
         self.store = FakeRevisionStore()
         self.private = FakePrivateParts()
         self.logins = FakeRegistryLogins()
+        self.identity = FakeHostIdentity()
 
     @property
     def secrets(self) -> list[str]:
@@ -61,6 +66,10 @@ class Reach:
         return _Reached(self, self.kept.logins)
 
     @property
+    def identity(self) -> HostIdentity:
+        return _ReachedIdentity(self, self.kept.identity)
+
+    @property
     def files(self) -> Any:
         return _ReachedFiles(self, self.kept.files)
 
@@ -71,6 +80,27 @@ class Reach:
             await asyncio.sleep(fate * 2 * self._slowest_s)
         if self.is_dead:
             raise asyncio.CancelledError
+
+
+class _ReachedIdentity:
+    """The key is there from the beginning; only what is pinned is written."""
+
+    def __init__(self, reach: Reach, kept: FakeHostIdentity) -> None:
+        self._reach = reach
+        self._kept = kept
+        self.public_key = kept.public_key
+        self.sign, self.is_signed = kept.sign, kept.is_signed
+
+    @property
+    def membership(self) -> Membership | None:
+        return self._kept.membership
+
+    async def pin(self, membership: Membership) -> None:
+        await self._reach.go()
+        if self._reach.kept.disk.is_full:
+            raise NoSpace("no space left on the disk that holds identity.json")
+        await self._kept.pin(membership)
+        await self._reach.go()
 
 
 class _Reached:

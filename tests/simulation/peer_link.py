@@ -12,6 +12,7 @@ from domain.link_messages import (
     Acknowledge,
     Bye,
     Challenge,
+    Enroll,
     Heard,
     Heartbeat,
     Hello,
@@ -24,7 +25,9 @@ from domain.link_messages import (
     Unusable,
     Welcome,
 )
-from tests.simulation.database import AgentBroke, Database
+from tests.simulation.database import Database
+from tests.simulation.orders import AgentBroke
+from tests.simulation.peer_proofs import CHALLENGE_NONCE, check_proof, enrolled, signed
 
 WINDOW: Final = 256
 SILENCE_S: Final = 40.0
@@ -42,7 +45,8 @@ class PeerLink:
         self.duplicates = 0
         self._heartbeat_s = heartbeat_s
         self._spoke_at = now
-        self._opening: list[Heard] = [Challenge("challenge".ljust(16, "-"))]
+        shown = "" if database.keys is None else database.keys.public_key
+        self._opening: list[Heard] = [Challenge(CHALLENGE_NONCE, public_key=shown)]
         self._waiting: list[SequencedSaid | OutputChunk] = []
         self._waiting_seqs = 0
         self._sent = self._reached = 0
@@ -59,11 +63,14 @@ class PeerLink:
     def hear(self, message: Said | Unusable, now: float) -> None:
         """Take a message; raises `AgentBroke`."""
         match message:
+            case Enroll() if not self.is_open and self.database.keys is not None:
+                self._opening = [enrolled(self.database, message)]
             case Hello() if not self.is_open:
+                check_proof(self.database, message)
                 self._welcome(message)
             case Bye():
                 self.is_over = True
-            case PeerError() | Unusable() | Hello():
+            case PeerError() | Unusable() | Hello() | Enroll():
                 raise AgentBroke(f"it says {message}")
             case _ if not self.is_open:
                 raise AgentBroke(f"before WELCOME it says {message}")
@@ -142,16 +149,15 @@ class PeerLink:
         self.database.meet(hello)
         self._sent = self._reached = self.database.taken
         self.is_open = True
-        self._opening = [
-            Welcome(
-                "session",
-                self.database.epoch,
-                self.database.seen,
-                self.database.prune_below,
-                self._heartbeat_s,
-                self._positions(),
-            )
-        ]
+        welcome = Welcome(
+            "session",
+            self.database.epoch,
+            self.database.seen,
+            self.database.prune_below,
+            self._heartbeat_s,
+            self._positions(),
+        )
+        self._opening = [signed(self.database, hello, welcome)]
 
     def _hear_ack(self, ack: int | None) -> None:
         if ack is None:

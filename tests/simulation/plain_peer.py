@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from adapters.wire.messages import payload_of
 from domain.job import JobState
-from tests.simulation.database import AgentBroke, Database, Submission
+from tests.simulation.database import Database
+from tests.simulation.orders import AgentBroke, Submission
 
 REFUSALS: Final = frozenset({"busy", "no_space", "storage_unavailable", "conflict"})
 """Reasons that are given where the job never was one: v1 has no other word for that."""

@@ -14,6 +14,7 @@ from adapters.journal.durable_journal import DurableJobJournal
 from application.agent.admission import Admission
 from application.agent.agent import Agent
 from application.agent.connection import Connection
+from application.agent.credential import BearerToken, HostKey, introducing
 from application.agent.dispatch import Dispatcher
 from application.agent.job_book import JobBook
 from application.agent.leftovers import Leftovers
@@ -34,11 +35,12 @@ from tests.fakes.service_manager import FakeServiceManager
 from tests.simulation.compose import SimulatedExecutor, SimulatedNames, SimulatedRuntime
 from tests.simulation.control_plane import ControlPlane
 from tests.simulation.disk import DIRECTORY, SimulatedFiles
-from tests.simulation.handlers import Machine, handlers_on
+from tests.simulation.handlers import handlers_on
 from tests.simulation.host import SimulatedHost
 from tests.simulation.keeping import Reach
 from tests.simulation.loop import SimulatedThreads
 from tests.simulation.network import PlainLink, SequencedLink
+from tests.simulation.peer_proofs import TOKEN
 from tests.simulation.watched_journal import History, WatchedJournal
 
 LIMITS = DispatchLimits(open_jobs=64, running_projects=2)
@@ -182,7 +184,7 @@ class AgentProcess:
         )
         dispatcher = Dispatcher(
             handlers=handlers_on(
-                Machine(host.engine, self._reach, SimulatedRuntime(host, around.rng), book, clock)
+                host.engine, self._reach, SimulatedRuntime(host, around.rng), book, clock
             ),
             book=book,
             tools=tools,
@@ -221,16 +223,20 @@ class AgentProcess:
     ) -> Connection:
         around, clock = self._around, self._around.clock
         jitter = partial(around.rng.uniform, 0.0)
+        has_keys = around.control_plane.database.keys is not None
+        credential = HostKey(self._reach.identity, token=TOKEN) if has_keys else BearerToken()
         return Connection(
             transport=self._transport,
-            plain=PlainServing(book=book, admission=admission, outbox=outbox, clock=clock),
+            plain=None
+            if has_keys
+            else PlainServing(book=book, admission=admission, outbox=outbox, clock=clock),
             sequenced=SequencedServing(
                 book=book,
                 admission=admission,
+                credential=credential,
                 live=live,
                 clock=clock,
-                host=FakeHost(),
-                new_nonce=around.new_text,
+                introduce=introducing(FakeHost(), around.new_text),
                 spread=jitter,
                 vital_signs=VitalSigns(
                     book=book, host=FakeHost(), engine=around.host.engine, clock=clock

@@ -41,6 +41,8 @@ class _Project:
     good: dict[int, bytes] = field(default_factory=dict)
     is_history_known: bool = True
     """False where it is not known which revisions are good, or which one is wanted."""
+    may_have_others: bool = False
+    """Whether there may be good revisions of which no job has told, as its records are lost."""
 
 
 class RunningAsWanted:
@@ -53,11 +55,13 @@ class RunningAsWanted:
         """What is not as it should be, of a project that has Compose's name `name`."""
         project = self._projects.setdefault(name, _Project())
         job_id, state = ended.finished.job_id, ended.finished.state
+        if _is_untold(ended.finished):
+            project.may_have_others = True
         if state is JobState.SUCCEEDED:
             yield from self._succeeded(name, project, ended)
         elif not any(step.startswith(TOUCHING) for step in ended.steps):
             # What never had its turn has ended while others were at work.
-            if state is JobState.FAILED and ended.finished.data.get("reason") != "journal_damaged":
+            if state is JobState.FAILED and not _is_untold(ended.finished):
                 yield from _unless_it_runs(
                     name, project, ended, f"R11: {job_id} has touched nothing"
                 )
@@ -83,7 +87,8 @@ class RunningAsWanted:
                 target = _number(data, "revision")
                 assert target is not None
                 before = [one for one in project.good if one < (project.number or 1 << 30)]
-                if project.is_history_known and target != max(before, default=None):
+                is_sure = project.is_history_known and not project.may_have_others
+                if is_sure and target != max(before, default=None):
                     yield f"R11: {job_id} went back to {target}, not to the last of {before}"
                 project.wanted, project.number = project.good.get(target), target
             case _:
@@ -96,9 +101,9 @@ class RunningAsWanted:
 
     def _failed(self, name: str, project: _Project, ended: Ended) -> Iterator[str]:
         finished = ended.finished
-        command, data, error = ended.accepted.command, finished.data, finished.error
+        command, data = ended.accepted.command, finished.data
         says_so = "rollback_failed" in data
-        if UNRECORDED in error or data.get("reason") == "journal_damaged":
+        if _is_untold(finished):
             project.is_known = project.is_history_known = False
             return
         match command:
@@ -125,6 +130,11 @@ class RunningAsWanted:
                 yield f"R11: {finished.job_id} went back to {number}, not to {project.number}"
             project.wanted, project.number, project.is_known = project.good[number], number, True
         yield from _unless_it_runs(name, project, ended, f"R11: {finished.job_id} went back")
+
+
+def _is_untold(finished: JobFinished) -> bool:
+    """Whether what the job has come to is more than its end says."""
+    return UNRECORDED in finished.error or finished.data.get("reason") == "journal_damaged"
 
 
 def _unless_it_runs(name: str, project: _Project, ended: Ended, what: str) -> Iterator[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,12 +15,16 @@ from application.agent import dispatch, output_pump, step_plan, steps
 from application.agent.admission import Admission
 from application.agent.going_back import GoingBack, WentBack
 from application.agent.rollout import Rollout
+from domain import proving
 from domain.ledger import Ledger
 from domain.send_window import SendWindow
+from tests.fakes import revision_store
+from tests.fakes.identity import FakeHostIdentity
 from tests.fakes.private_parts import FakePrivateParts
 from tests.fakes.revision_store import FakeRevisionStore
 from tests.simulation.compose import SimulatedExecutor
 from tests.simulation.disk import SimulatedFiles
+from tests.simulation.keeping import Reach
 from tests.simulation.run import simulate
 
 SEEDS = 1000
@@ -40,6 +46,11 @@ def test_what_is_said_to_be_in_every_seed_is_in_this_one() -> None:
     assert counts["disconnects"] >= 1
     assert counts["duplicates"] >= 1
     assert counts["agents killed"] + counts["power lost"] + counts["control planes crashed"] >= 1
+
+
+def test_half_of_the_hosts_that_speak_v2_alone_have_a_key() -> None:
+    counts = sum((simulate(seed).counts for seed in range(1, 21)), Counter[str]())
+    assert 4 <= counts["lives with keys"] <= 10
 
 
 def test_a_seed_is_always_the_same_life() -> None:
@@ -76,6 +87,10 @@ async def _not_gone_back(*_args: Any, **_options: Any) -> WentBack:
     return WentBack("it runs again", {"rolled_back_to": None})
 
 
+def _another_identity() -> FakeHostIdentity:
+    return FakeHostIdentity(secrets.token_hex(8))
+
+
 def _cut_short(chunk: bytes) -> bytes:
     return chunk.replace(b"\n", b" ")
 
@@ -94,6 +109,9 @@ BREAKAGES: dict[str, tuple[object, str, object]] = {
     "what failed is left as it is": (GoingBack, "undo", _not_gone_back),
     "secrets are not wiped": (FakePrivateParts, "wipe", _nothing_found),
     "revisions are not written down": (FakeRevisionStore, "want", _nothing_found),
+    "no room is kept back for revisions": (revision_store, "NOTES", 0),
+    "a host makes a key each time": (Reach, "identity", property(lambda _: _another_identity())),
+    "what is signed is of no link": (proving, "hello_text", lambda *_fields: b"hello"),
 }
 
 

@@ -7,44 +7,25 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from application.agent.job_book import JournalFailed
-from domain.commands import (
-    CHANGING_COMMANDS,
-    CheckHealth,
-    Command,
-    DeployCompose,
-    DeployOptions,
-    GetStatus,
-    RegistryLogin,
-    RollbackCompose,
-    StopCompose,
-)
 from domain.errors import NoSpace, StorageUnavailable
-from domain.project import ComposeFile, ProjectName
-from tests.simulation.check import Findings, check
+from tests.fakes.identity import FakeKeys
+from tests.simulation.check import check
 from tests.simulation.control_plane import ControlPlane
-from tests.simulation.database import Submission
 from tests.simulation.disk import SimulatedDisk
-from tests.simulation.engine import Manner, compose_file
+from tests.simulation.findings import Findings
 from tests.simulation.host import SimulatedHost
 from tests.simulation.network import NetworkFaults
 from tests.simulation.peer_link import PeerLink
 from tests.simulation.plan import CHAOS_S, Plan, draw_plan
 from tests.simulation.process import AgentProcess, SimulatedClock, Sizes, Surroundings
 from tests.simulation.watched_journal import History
+from tests.simulation.wishes import Wishes
 
 SETTLING_S: Final = 900.0
 LOOK_EVERY_S: Final = 0.5
-MANNERS: Final = {
-    Manner.SOUND: 70,
-    Manner.BREAKS: 8,
-    Manner.EXITS: 8,
-    Manner.SICK: 8,
-    Manner.INVALID: 6,
-}
-LOGIN: Final = RegistryLogin("registry.example.com", "somebody", "secret")
 _CRASHES: Final = ("agents killed", "power lost", "control planes crashed")
 
 
@@ -66,10 +47,7 @@ class World:
             cut_at_frame=self._plan.cut_at_frame,
         )
         self._texts = itertools.count(1)
-        self._ids = itertools.count(1)
-        self._wishes: list[Submission] = []
         self._is_over = False
-        self._postponed = 0
         self._is_settling = False
         self._loses_power = False
         self.disk = SimulatedDisk(self._rng)
@@ -82,7 +60,9 @@ class World:
             choose_version=self._choose_version,
             prune_rate=self._plan.prune_rate,
             fail=lambda exc: self._fail(str(exc)),
+            keys=FakeKeys("control plane") if self._has_keys(seed) else None,
         )
+        self.wishes = Wishes(self._rng, self._plan, self.control_plane, self.counts)
         self._clock = SimulatedClock(self.host)
         self._around = Surroundings(
             rng=self._rng,
@@ -94,6 +74,12 @@ class World:
             new_text=lambda: f"{next(self._texts):032x}",
         )
         self.agent: AgentProcess | None = None
+
+    def _has_keys(self, seed: int) -> bool:
+        """Half of those that speak v2 alone: a host with a key speaks nothing else."""
+        has_keys = self._plan.mode == "v2" and seed % 2 == 0
+        self.counts["lives with keys"] += has_keys
+        return has_keys
 
     async def live(self) -> None:
         """Carry the plan out, let everything come to its end, and see whether all promises hold."""
@@ -112,7 +98,7 @@ class World:
                 host=self.host,
                 database=self.control_plane.database,
                 is_restored=self.counts["restored databases"] > 0,
-                wishes=self._wishes,
+                wishes=self.wishes.made,
                 counts=self.counts,
             )
         )
@@ -123,11 +109,11 @@ class World:
         self._say(f"--- {what} {number:.3f}")
         match what:
             case "submit":
-                self._submit(int(number))
+                self.wishes.submit(int(number))
             case "submit again":
-                self._submit_again(number)
+                self.wishes.submit_again(number)
             case "cancel":
-                if self.control_plane.is_up and (wish := self._wish(number)):
+                if self.control_plane.is_up and (wish := self.wishes.one_of(number)):
                     self.counts["cancels"] += 1
                     self.control_plane.cancel(wish.job_id)
             case "back up":
@@ -175,73 +161,6 @@ class World:
                 self.counts["engines stopped"] += 1
                 self.host.engine.is_down = True
                 self._loop.call_later(1 + number * 6, self._start_engine)
-
-    def _submit(self, number: int) -> None:
-        rng, plan = self._rng, self._plan
-        name = plan.projects[number] if number < 2 else rng.choice(plan.projects)
-        project = ProjectName(name)
-        kind = rng.choices(
-            ("deploy", "stop", "roll back", "status", "health"), (60, 10, 10, 10, 10)
-        )[0]
-        if number < 2:
-            kind = "deploy"
-        commands: dict[str, Command] = {
-            "deploy": self._deployment(project),
-            "stop": StopCompose(project),
-            "roll back": RollbackCompose(project),
-            "status": GetStatus(project),
-            "health": CheckHealth(),
-        }
-        generation = deadline = None
-        if self._is_settling:
-            pass  # These are sure to be accepted.
-        elif plan.generations and isinstance(commands[kind], CHANGING_COMMANDS):
-            known = self.control_plane.database.generations.get(project.compose_name, 0)
-            generation = max(1, known + (1 if rng.random() < 0.85 else 0))
-        if plan.mode != "v1" and not self._is_settling and rng.random() < 0.12:
-            deadline = rng.choice((0.3, 2.0, 8.0))
-        self._want(f"job-{next(self._ids)}", commands[kind], generation, deadline)
-
-    def _deployment(self, project: ProjectName) -> DeployCompose:
-        rng = self._rng
-        manner = rng.choices(tuple(MANNERS), tuple(MANNERS.values()))[0]
-        return DeployCompose(
-            project,
-            ComposeFile(compose_file(manner, rng.randrange(6))),
-            env=b"PASSWORD=secret\n" if rng.random() < 0.2 else None,
-            options=DeployOptions(auto_rollback=rng.random() < 0.95),
-            registry_auth=(LOGIN,) if rng.random() < 0.1 else (),
-        )
-
-    def _submit_again(self, number: float) -> None:
-        first = self._wish(number)
-        if first is None:
-            return
-        self.counts["wishes repeated"] += 1
-        command = first.command
-        is_other = self._plan.mode != "v1" and self._rng.random() < 0.4
-        if is_other and isinstance(command, CHANGING_COMMANDS):
-            another = ComposeFile(compose_file(Manner.SOUND, 99))
-            command = DeployCompose(command.project, another)
-        self._want(first.job_id, command, first.generation, first.deadline_s)
-
-    def _want(
-        self, job_id: str, command: Command, generation: int | None, deadline_s: float | None
-    ) -> None:
-        if not self.control_plane.is_up:
-            self._postponed += 1
-            self._loop.call_later(0.5, self._want_again, job_id, command, generation, deadline_s)
-            return
-        wish = Submission(len(self._wishes) + 1, job_id, command, generation, deadline_s)
-        self._wishes.append(wish)
-        self.control_plane.submit(wish)
-
-    def _want_again(self, *wish: Any) -> None:
-        self._postponed -= 1
-        self._want(*wish)
-
-    def _wish(self, number: float) -> Submission | None:
-        return self._wishes[int(number * len(self._wishes))] if self._wishes else None
 
     # Who dies, and comes back.
 
@@ -302,7 +221,7 @@ class World:
     def _heal(self) -> None:
         """Nothing goes wrong any more, but for what every simulation has to have seen."""
         self._say("--- from here on all goes well")
-        self._is_settling = True
+        self._is_settling = self.wishes.are_sure = True
         self.disk.is_full, self.disk.syncs_to_fail = False, 0
         self.host.engine.is_down = False
         self.host.persecuted_until = 0.0
@@ -317,9 +236,9 @@ class World:
         if not self.counts["duplicates"]:
             self._faults.duplicate_next = 1
         for number in range(2):
-            self._submit(number)
-        self._submit_again(0.0)
-        self._submit_again(self._rng.random())
+            self.wishes.submit(number)
+        self.wishes.submit_again(0.0)
+        self.wishes.submit_again(self._rng.random())
 
     async def _settle(self) -> None:
         give_up_at = self._loop.time() + SETTLING_S
@@ -340,7 +259,7 @@ class World:
             return "an agent"
         if peer is None:
             return "a link"
-        if self._postponed:
+        if self.wishes.postponed:
             return "wishes"
         ledger = agent.book.ledger
         left = {

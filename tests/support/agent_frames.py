@@ -60,6 +60,14 @@ def _is_text(value: object) -> bool:
         return False
 
 
+def _is_base64(value: object, length: int) -> bool:
+    try:
+        raw = base64.b64decode(str(value), validate=True)
+    except ValueError:
+        return False
+    return len(raw) == length and base64.b64encode(raw).decode() == value
+
+
 def _list_of(entry: Field) -> Field:
     return Field(
         f"a list, each of it {entry.what}",
@@ -78,6 +86,9 @@ _ANY_TEXT: Final = Field("a string", _is_text)
 _TEXT: Final = Field("a string that is not empty", lambda value: _is_text(value) and value != "")
 _JOB_ID: Final = Field("a job id", lambda value: _is_text(value) and 1 <= len(value) <= 1024)
 _NONCE: Final = Field("a nonce", lambda value: _is_text(value) and 16 <= len(value) <= 256)
+_LABEL: Final = Field(
+    "a string of 1 to 256 characters", lambda value: _is_text(value) and 1 <= len(value) <= 256
+)
 _OBJECT: Final = Field("an object", lambda value: isinstance(value, dict))
 _TRUE: Final = Field("true", lambda value: value is True)
 _FLAG: Final = Field("true or false", lambda value: isinstance(value, bool))
@@ -111,12 +122,23 @@ _STEP_OUTPUT: Final = _shape(
         "truncated": _FLAG,
     }
 )
+_KEY: Final = Field("32 bytes in base64", lambda value: _is_base64(value, 32))
+_SIGNATURE: Final = Field("64 bytes in base64", lambda value: _is_base64(value, 64))
 _GENERATIONS: Final = Field(
     "an object of whole numbers from 1",
     lambda value: isinstance(value, dict) and all(_SEQ.fits(one) for one in value.values()),
 )
 
 _REQUIRED: Final[dict[str, dict[str, Field]]] = {
+    "ENROLL": {
+        "nonce": _NONCE,
+        "token": _LABEL,
+        "public_key": _KEY,
+        "signature": _SIGNATURE,
+        "version": _TEXT,
+        "architecture": _TEXT,
+        "hostname": _ANY_TEXT,
+    },
     "HELLO": {
         "nonce": _NONCE,
         "epoch": _TEXT,
@@ -159,6 +181,7 @@ _REQUIRED: Final[dict[str, dict[str, Field]]] = {
     "HEARTBEAT": {"facts": _OBJECT},
 }
 _OPTIONAL: Final[dict[str, dict[str, Field]]] = {
+    "HELLO": {"host_id": _LABEL, "signature": _SIGNATURE},
     "ACCEPT": {"repeat": _TRUE},
     "REJECT": {"data": _OBJECT},
     "OUTPUT": {"output_base64": _TEXT},

@@ -7,11 +7,12 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 TOKEN = "a-token-that-must-not-be-seen"
 EXIT_PATIENCE_S = 60.0
+LOOK_S = 0.02
 
 
 class AgentProcess:
@@ -27,6 +28,13 @@ class AgentProcess:
 
     def log(self) -> str:
         return self._log_file.read_text(encoding="utf-8")
+
+    async def logged(self, text: str) -> None:
+        """Wait until it has printed this."""
+        async with asyncio.timeout(EXIT_PATIENCE_S):
+            while text not in self.log():
+                assert self.process.returncode is None, self.log()
+                await asyncio.sleep(LOOK_S)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end, and return its exit code."""
@@ -45,21 +53,27 @@ async def running_agent(
     *,
     server_url: str | None = None,
     settings: Mapping[str, str] | None = None,
+    token: str | None = TOKEN,
+    under: Sequence[str] = (),
 ) -> AsyncIterator[AgentProcess]:
-    """An agent with its projects and state below `home`, ended when the context is."""
+    """An agent with its projects and state below `home`, ended when the context is.
+
+    `token` is its bearer token, if any; `under` is a program, with arguments, that starts it.
+    """
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
-        "AGENT_SECRET_TOKEN": TOKEN,
         "AGENT_PROJECTS_DIR": str(home / "projects"),
         "AGENT_STATE_DIR": str(home / "state"),
         "AGENT_LOG_LEVEL": "debug",
+        **({"AGENT_SECRET_TOKEN": token} if token else {}),
         **({"SERVER_URL": server_url} if server_url else {}),
         **(settings or {}),
     }
     log_file = home / "agent.log"
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
+            *under,
             sys.executable,
             "-I",
             "-m",

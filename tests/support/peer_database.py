@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from tests.support.agent_frames import Message
+from tests.support.peer_keys import PeerKeys
 from tests.support.peer_ledger import JobEntry, Ledger
 
 T = TypeVar("T")
@@ -30,11 +31,14 @@ class PeerDatabase:
     without, violations are only noted.
     """
 
-    def __init__(self, *, strict: bool = True) -> None:
+    def __init__(self, *, strict: bool = True, keys: PeerKeys | None = None) -> None:
         self.strict = strict
+        self.keys = keys
+        """With them, the agent has to prove who it is by its key; without, by a bearer token."""
         self.ledger = Ledger(_new_epoch())
         self.violations: list[str] = []
         self.hellos: list[Message] = []
+        self.enrolls: list[Message] = []
         self.errors: list[Message] = []
         """The ERRORs that the agent sent."""
         self.seen: Counter[str] = Counter()
@@ -103,14 +107,20 @@ class PeerDatabase:
     def meet(self, hello: Message) -> int:
         """Take a HELLO: go on with the sequence, or begin another. Returns what the agent has of it."""
         self._note(self.ledger.faults_in_hello(hello))
-        if any(hello["nonce"] == earlier["nonce"] for earlier in self.hellos):
-            self.violation("a nonce is used twice")
-        self.hellos.append(hello)
+        self._take_nonce(hello, self.hellos)
         if (hello["epoch"], hello["peer_epoch"]) != (self.ledger.agent_epoch, self.epoch):
             self.ledger.begin_sequence(hello["epoch"])
             return 0
         self.acknowledge(hello["last_seq_seen"])
         return self.ledger.agent_ack
+
+    def enroll(self, challenge_nonce: str, message: Message) -> Message:
+        """Take an ENROLL, and return the answer; raises `LinkOver` where there is none."""
+        self._take_nonce(message, self.enrolls)
+        assert self.keys is not None
+        answer = self.keys.enroll(challenge_nonce, message)
+        self.wake()
+        return answer
 
     def acknowledge(self, ack: int) -> None:
         """The agent says that our messages up to this number are on its disk."""
@@ -193,6 +203,12 @@ class PeerDatabase:
             key: b"".join(piece for _, piece in output.pieces)
             for key, output in self.jobs[job_id].outputs.items()
         }
+
+    def _take_nonce(self, message: Message, earlier: list[Message]) -> None:
+        """HELLO may have the one of the ENROLL on its link; there is one of each on a link."""
+        if any(message["nonce"] == one["nonce"] for one in earlier):
+            self.violation("a nonce is used twice")
+        earlier.append(message)
 
     def _note(self, faults: Iterable[str]) -> None:
         for fault in faults:

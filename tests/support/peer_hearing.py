@@ -67,8 +67,8 @@ class Hearer:
             self._database.errors.append(message)
         elif kind == "BYE":
             self.bye = message["reason"]
-        elif kind == "HELLO":
-            raise ViolationFound("HELLO comes again")
+        elif kind in ("HELLO", "ENROLL"):
+            raise ViolationFound(f"{kind} comes again")
         self._database.wake()
 
     def _hear_ack(self, ack: int) -> None:

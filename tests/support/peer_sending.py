@@ -17,7 +17,7 @@ from tests.support.peer_terms import Faults, LinkOver, Terms
 MAX_UNDER_WAY: Final = 256
 MAX_BYTES_UNDER_WAY: Final = 1 << 20
 
-WITHOUT_ACK: Final = frozenset({"CHALLENGE", "WELCOME", "GOAWAY", "ERROR", "BYE"})
+WITHOUT_ACK: Final = frozenset({"CHALLENGE", "ENROLLED", "WELCOME", "GOAWAY", "ERROR", "BYE"})
 
 
 class Window:

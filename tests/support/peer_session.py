@@ -15,12 +15,14 @@ from tests.support.agent_frames import (
 )
 from tests.support.peer_database import PATIENCE_S, PeerDatabase
 from tests.support.peer_hearing import Hearer
+from tests.support.peer_keys import PeerKeys
 from tests.support.peer_sending import Sender
 from tests.support.peer_terms import Crashed, Faults, LinkOver, Terms
 from tests.support.ports import reset
 
 OPENING_S: Final = 10.0
 OFFER: Final = "instadeploy.v2, instadeploy.v1"
+OFFER_WITH_KEY: Final = "instadeploy.v2"
 
 
 class AgentSession:
@@ -40,6 +42,7 @@ class AgentSession:
         self._database = database
         self._faults = faults
         self._terms = terms
+        self._challenge_nonce = secrets.token_hex(16)
         self._sender = Sender(connection, database, faults, terms)
         self._hearer = Hearer(database, faults, self._sender)
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -130,37 +133,66 @@ class AgentSession:
 
     async def open(self) -> None:
         """Challenge the agent and take its HELLO; raises `LinkOver` where it is not as it should be."""
+        keys = self._database.keys
+        shown = {} if keys is None or self._faults.hide_key else {"public_key": keys.public_key}
         await self._sender.now(
             {
                 "type": "CHALLENGE",
-                "nonce": secrets.token_hex(16),
+                "nonce": self._challenge_nonce,
                 "server_time": "2026-01-01T00:00:00Z",
             }
+            | shown
         )
         try:
             async with asyncio.timeout(OPENING_S):
-                hello = await self._first_hello()
+                hello = await self._first("HELLO", "ENROLL")
+                if hello["type"] == "ENROLL":
+                    await self._enroll(hello)
+                    hello = await self._first("HELLO")
         except TimeoutError as late:
             raise LinkOver(4400, "no HELLO") from late
         except ViolationFound as found:
             self._database.violation(str(found))
             raise LinkOver(4400, "no HELLO") from found
-        offer = ", ".join(self.headers.get_all("Sec-WebSocket-Protocol"))
-        if offer != OFFER:
-            self._database.violation(f"offers {offer!r}")
-        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or token == "" or self._terms.token not in (None, token):
-            raise LinkOver(4401, "who are you?")
+        self._authenticate(hello)
         if self._faults.refuse_with is not None:
             raise LinkOver(self._faults.refuse_with, "refused")
         self.hello = hello
 
-    async def _first_hello(self) -> Message:
+    async def _first(self, *types: str) -> Message:
         while True:
             message = read_frame(await self.connection.recv())
-            if message["type"] == "HELLO":
+            if message["type"] in types:
                 return message
             self._hearer.hear_early(message)
+
+    async def _enroll(self, message: Message) -> None:
+        if self._database.keys is None:
+            raise LinkOver(4401, "there are no keys here")
+        answer = self._database.enroll(self._challenge_nonce, message)
+        if self._faults.lose_enrolled:
+            self._faults.lose_enrolled -= 1
+            reset(self.connection.transport)
+            raise LinkOver(4503, "the answer is lost")
+        if "ENROLLED" in self._faults.forge:
+            answer["signature"] = PeerKeys().sign_enrolled(
+                self._challenge_nonce, message, answer["host_id"]
+            )
+        await self._sender.now(answer)
+
+    def _authenticate(self, hello: Message) -> None:
+        offer = ", ".join(self.headers.get_all("Sec-WebSocket-Protocol"))
+        keys = self._database.keys
+        if offer != (OFFER if keys is None else OFFER_WITH_KEY):
+            self._database.violation(f"offers {offer!r}")
+        if keys is not None:
+            if "Authorization" in self.headers:
+                self._database.violation("sends a token beside its key")
+            keys.check_hello(self._challenge_nonce, hello)
+            return
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or token == "" or self._terms.token not in (None, token):
+            raise LinkOver(4401, "who are you?")
 
     async def ignore(self) -> None:
         """Leave the HELLO unanswered, and see that the agent says nothing more than it may."""
@@ -179,17 +211,19 @@ class AgentSession:
             for job in ledger.jobs.values()
             if job.position is not None and not job.has_all_output
         }
-        await self._sender.now(
-            {
-                "type": "WELCOME",
-                "session": secrets.token_hex(8),
-                "epoch": ledger.epoch,
-                "last_seq_seen": ledger.last_seq_seen,
-                "prune_below": ledger.prune_below,
-                "heartbeat_s": min(max(self._terms.heartbeat_s, 1.0), 60.0),
-                "output_seen": positions,
-            }
-        )
+        welcome: Message = {
+            "type": "WELCOME",
+            "session": secrets.token_hex(8),
+            "epoch": ledger.epoch,
+            "last_seq_seen": ledger.last_seq_seen,
+            "prune_below": ledger.prune_below,
+            "heartbeat_s": min(max(self._terms.heartbeat_s, 1.0), 60.0),
+            "output_seen": positions,
+        }
+        keys = PeerKeys() if "WELCOME" in self._faults.forge else self._database.keys
+        if keys is not None and not self._faults.leave_unsigned:
+            welcome["signature"] = keys.sign_welcome(self._challenge_nonce, self.hello, welcome)
+        await self._sender.now(welcome)
         self.is_welcome = True
         self._database.wake()
 

@@ -34,6 +34,14 @@ class Faults:
     """No heartbeats are sent."""
     swallow_hellos: int = 0
     """So many of the next HELLOs are not answered; their links stay open."""
+    lose_enrolled: int = 0
+    """So many of the next ENROLLs are taken, and the links cut in the place of an answer."""
+    forge: frozenset[str] = frozenset()
+    """The messages, ENROLLED or WELCOME, that another control plane's key signs."""
+    leave_unsigned: bool = False
+    """WELCOME has no signature."""
+    hide_key: bool = False
+    """CHALLENGE has no key."""
     refuse_with: int | None = None
     """HELLO is answered by closing with this code."""
     lose: int = 0

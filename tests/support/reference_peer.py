@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -54,6 +55,7 @@ class ReferencePeer:
         subprotocol: str | None = V2,
         faults: Faults | None = None,
         terms: Terms | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.database = database
         self.port = port
@@ -61,6 +63,7 @@ class ReferencePeer:
         self.crashed = asyncio.Event()
         self._terms = terms or Terms()
         self._subprotocol = subprotocol
+        self._tls = tls
         self._bugs: list[Exception] = []
         self._server: Server | None = None
         self._current: AgentSession | PlainSession | None = None
@@ -71,6 +74,7 @@ class ReferencePeer:
         self._server = await serve(
             self._serve,
             sock=listener,
+            ssl=self._tls,
             select_subprotocol=self._select,
             max_size=MAX_FRAME_BYTES,
             compression=None,
@@ -93,7 +97,7 @@ class ReferencePeer:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
+        return f"{'wss' if self._tls else 'ws'}://127.0.0.1:{self.port}/ws"
 
     # Links.
 

@@ -90,14 +90,14 @@ async def scripted_agent(
     url: str,
     *,
     epoch: str = "agent-1",
-    token: str = "a-token",
+    token: str | None = "a-token",
     offer: tuple[Subprotocol, ...] = OFFER,
 ) -> AsyncIterator[ScriptedAgent]:
     """A connected one, which has said nothing."""
     async with connect(
         url,
         subprotocols=offer or None,
-        additional_headers={"Authorization": f"Bearer {token}"},
+        additional_headers={"Authorization": f"Bearer {token}"} if token else None,
         compression=None,
         ping_interval=None,
         max_size=8 << 20,

@@ -8,12 +8,10 @@ from domain.commands import (
     CheckHealth,
     Command,
     DeployCompose,
-    DeployOptions,
     GetStatus,
     ListProjects,
     ListRevisions,
     PlanCompose,
-    PullPolicy,
     RegistryLogin,
     RemoveCompose,
     RestartCompose,
@@ -21,6 +19,7 @@ from domain.commands import (
     StopCompose,
 )
 from domain.content import FILE_MODES, ExtraFile, env_file_of
+from domain.deploy_options import DeployOptions, PullPolicy
 from domain.project import ComposeFile, ProjectName
 
 LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=20)

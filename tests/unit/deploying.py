@@ -8,8 +8,9 @@ from typing import Any
 
 from application.agent.handling import Completed, Failed, Outcome
 from application.agent.steps import JobSteps
-from domain.commands import ChangingCommand, DeployCompose, DeployOptions
+from domain.commands import ChangingCommand, DeployCompose
 from domain.content import ExtraFile
+from domain.deploy_options import DeployOptions
 from domain.project import ComposeFile, ProjectName
 from domain.revision import ProjectHistory, Revision
 from tests.builders import IMAGE, compose_content

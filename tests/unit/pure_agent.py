@@ -13,8 +13,10 @@ from adapters.journal import records as written
 from domain.commands import DeployCompose, digest_of, project_of
 from domain.errors import InstaDeployError
 from domain.job import JobState
-from domain.ledger import Ledger, LedgerJob
+from domain.ledger import Ledger
+from domain.ledger_jobs import LedgerJob
 from domain.link_messages import CancelMessage, CommandMessage, Heard, Said, SequencedHeard
+from domain.proving import Introduction
 from domain.pruning import prune
 from domain.records import (
     CancelRequested,
@@ -32,7 +34,7 @@ from domain.records import (
     StepStarting,
     Tombstone,
 )
-from domain.session import Introduction, Session
+from domain.session import Session
 from domain.session_effects import BeginEpoch, Deliver, EndLink, Leave, MeetPeer, NoteConfirmed
 from tests.unit.histories import content, replayed
 

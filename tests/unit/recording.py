@@ -8,12 +8,10 @@ from domain.commands import (
     CheckHealth,
     Command,
     DeployCompose,
-    DeployOptions,
     GetStatus,
     ListProjects,
     ListRevisions,
     PlanCompose,
-    PullPolicy,
     RemoveCompose,
     RestartCompose,
     RollbackCompose,
@@ -21,6 +19,7 @@ from domain.commands import (
     digest_of,
     without_private,
 )
+from domain.deploy_options import DeployOptions, PullPolicy
 from domain.job import JobState, is_terminal
 from domain.project import ComposeFile, ProjectName
 from domain.records import (

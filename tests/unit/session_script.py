@@ -13,8 +13,9 @@ from domain.link_messages import (
     Said,
     Welcome,
 )
+from domain.proving import Introduction, Proof
 from domain.records import EpochBegun, JobRejected, PeerMet, Record
-from domain.session import Introduction, Session
+from domain.session import Session
 from domain.session_effects import Effect, EndLink
 from tests.builders import stop
 from tests.unit.histories import replayed
@@ -28,7 +29,11 @@ class Script:
     """A session on a ledger; `arriving` outlives it, and is taken over by another script."""
 
     def __init__(
-        self, *records: Record, ledger: Ledger | None = None, arriving: set[int] | None = None
+        self,
+        *records: Record,
+        ledger: Ledger | None = None,
+        arriving: set[int] | None = None,
+        proof: Proof | None = None,
     ) -> None:
         self.ledger = ledger or replayed([*KNOWN, *records])
         self.arriving: set[int] = set() if arriving is None else arriving
@@ -39,6 +44,7 @@ class Script:
             Introduction(NONCE, "1.0.0", "linux-amd64", "web-1"),
             arriving=self.arriving,
             now=self.now,
+            proof=proof,
             printed=self.printed.get,
             facts=lambda: FACTS,
         )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from application.agent import admission as admission_module
+from application.agent import turns
 from application.agent.handling import Failed
 from application.agent.room import DispatchLimits
 from domain.commands import Command, digest_of
@@ -142,7 +142,7 @@ async def test_the_acknowledgement_of_a_link_that_is_gone_is_not_sent_on_another
 async def test_while_too_much_waits_for_the_disk_there_is_no_room(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(turns, "MAX_WAITING", 2)
     bench.machine.disk.hold()
     bench.submit("j1", deploy())
     await asyncio.wait_for(bench.admission.room(), 1)
@@ -159,7 +159,7 @@ async def test_while_too_much_waits_for_the_disk_there_is_no_room(
 async def test_while_too_many_bytes_wait_for_the_disk_there_is_no_room(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission_module, "MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr(turns, "MAX_WAITING_BYTES", 10_000)
     bench.machine.disk.hold()
     bench.submit("j1", deploy("blog", b"x" * 10_000))
     waiting = asyncio.create_task(bench.admission.room())

@@ -13,8 +13,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.yaml.bounded_reader import BoundedYamlReader, parse_bounded
+from adapters.yaml.bounded_reader import parse_bounded
 from adapters.yaml.bounds import YamlBounds
+from adapters.yaml.reader import BoundedYamlReader
 from application.ports.compose_reader import ComposeReader
 from domain.errors import InvalidInput
 from domain.project import ComposeFile

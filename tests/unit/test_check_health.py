@@ -54,6 +54,7 @@ async def test_a_healthy_host_is_reported_in_full(host: FakeDeployment) -> None:
                 "checked_at": at(90),
             },
             "compose": {"available": True, "version": "2.26.1", "checked_at": at(90)},
+            "identity": {"proof": "token"},
             "policy": {"name": "standard", "digest": STANDARD.digest, "warnings": []},
             "journal": {"intact": True, "open_jobs": 0},
         },

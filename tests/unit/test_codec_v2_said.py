@@ -14,6 +14,7 @@ from domain.link_messages import (
     Accept,
     Acknowledge,
     Bye,
+    Enroll,
     Heartbeat,
     Hello,
     OutputChunk,
@@ -218,8 +219,8 @@ def test_a_hello_lists_at_most_ten_thousand() -> None:
     ("message", "error"),
     [
         ({}, "type: is missing"),
-        ({"type": "CHALLENGE", "nonce": NONCE}, "type: must be one of HELLO, "),
-        ({"type": "STATUS", "id": "j", "seq": 1}, "type: must be one of HELLO, "),
+        ({"type": "CHALLENGE", "nonce": NONCE}, "type: must be one of ENROLL, HELLO, "),
+        ({"type": "STATUS", "id": "j", "seq": 1}, "type: must be one of ENROLL, HELLO, "),
         (HELLO | {"nonce": "short"}, "nonce: must be 16 to 256 characters long, not 5"),
         (HELLO | {"epoch": ""}, "epoch: must be 1 to 256 characters long, not 0"),
         (HELLO | {"peer_epoch": None}, "peer_epoch: must be a string, not null"),
@@ -236,6 +237,10 @@ def test_a_hello_lists_at_most_ten_thousand() -> None:
             "running.output.step: is missing",
         ),
         (HELLO | {"generations": {"blog": 0}}, "generations: must be a whole number from 1"),
+        (HELLO | {"host_id": ""}, "host_id: must be 1 to 256 characters long, not 0"),
+        (HELLO | {"signature": None}, "signature: must be a string, not null"),
+        ({"type": "ENROLL", "nonce": NONCE}, "token: is missing"),
+        ({"type": "ENROLL", "nonce": NONCE, "token": "a\nb"}, "token: must not contain control"),
         (HELLO | {"generations": {"blog": "1"}}, "generations: must be a whole number, not a"),
         ({"type": "ACCEPT", "seq": 1, "job_id": "j", "state": "done"}, "state: must be one of acc"),
         (
@@ -271,3 +276,17 @@ def test_what_an_agent_must_not_say_names_the_field_and_the_rule(
     message: dict[str, object], error: str
 ) -> None:
     assert unusable(message).startswith(error)
+
+
+def test_an_enrolment_shows_no_token_where_it_is_shown() -> None:
+    enroll = Enroll(NONCE, "the-token", "key", "signature", "1.0.0", "linux-amd64", "web-1")
+
+    assert written(enroll)["token"] == "the-token"
+    assert read_back(enroll) == enroll
+    assert "the-token" not in repr(enroll)
+
+
+def test_a_hello_without_a_key_has_no_fields_for_it() -> None:
+    document = written(Hello(NONCE, "e", "", 0, "1", "a", "h"))
+
+    assert not document.keys() & {"host_id", "signature"}

@@ -14,15 +14,12 @@ from adapters.wire.codec_v2 import decode_v2
 from adapters.wire.messages import CommandType, command_from, payload_of
 from domain.commands import (
     COMMAND_NAMES,
-    PLAINLY,
     ChangingCommand,
     Command,
     DeployCompose,
-    DeployOptions,
     ListProjects,
     ListRevisions,
     PlanCompose,
-    PullPolicy,
     RegistryLogin,
     RemoveCompose,
     RestartCompose,
@@ -32,6 +29,7 @@ from domain.commands import (
     without_private,
 )
 from domain.content import ExtraFile
+from domain.deploy_options import PLAINLY, DeployOptions, PullPolicy
 from domain.errors import InvalidInput
 from domain.job import JobId
 from domain.link_messages import CommandMessage

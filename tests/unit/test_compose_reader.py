@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.yaml.bounded_reader import BoundedYamlReader, parse_fully
+from adapters.yaml.bounded_reader import parse_fully
 from adapters.yaml.bounds import YamlBounds
 from adapters.yaml.lines import line_of, lines_of
+from adapters.yaml.reader import BoundedYamlReader
 from application.ports.compose_reader import ComposeReader
 from domain.errors import InvalidInput
 from tests.contracts.compose_reader import ComposeReaderContract

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from application.agent.handling import Completed, Failed
-from domain.commands import RegistryLogin
+from domain.commands import RegistryLogin, RollbackCompose
 from domain.content import ExtraFile
+from domain.engine_state import Health
 from domain.errors import (
     Canceled,
     Conflict,
@@ -19,7 +21,7 @@ from domain.errors import (
 )
 from domain.policy import STANDARD
 from domain.revision import RanImage, RevisionState
-from tests.builders import IMAGE, REJECTED_CONTENT, deploy
+from tests.builders import IMAGE, REJECTED_CONTENT, compose_content, deploy, stop
 from tests.fakes.clock import EPOCH
 from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment
@@ -127,6 +129,48 @@ async def test_env_and_files_come_with_their_modes_and_those_of_before_go(
     completed(await host.deploy(wish(content, env=b"COLOUR=blue\n", files=files[:1])))
     assert host.files.content("blog", "run.sh") is None
     assert host.state.projects["blog"] != before
+
+
+async def test_a_plain_deployment_asks_compose_once(host: FakeDeployment) -> None:
+    completed(await host.deploy(wish(OLD)))
+    assert [call for call, _ in host.runtime.calls] == ["resolve", "up"]
+    assert host.runtime.told == [True]
+
+
+async def test_with_files_it_is_asked_where_they_are_staged_and_nowhere_else(
+    host: FakeDeployment,
+) -> None:
+    content = NEW + b"    volumes: ['./a.conf:/etc/a.conf']\n    env_file: web.env\n"
+    files = [ExtraFile("a.conf", b"1"), ExtraFile("web.env", b"A=1\n")]
+    outcome = completed(await host.deploy(wish(content, files=files)))
+    assert steps_of(outcome) == GOOD_STEPS + JUDGED
+    assert [call for call, _ in host.runtime.calls] == ["resolve", "hashes", "up"]
+    assert host.runtime.told == [False]
+    (expected,) = (await revision(host, 1)).expected
+    assert expected.config_hash == host.state.projects["blog"][0].config_hash
+
+
+async def test_a_container_made_from_other_variables_of_a_file_is_noticed(
+    host: FakeDeployment,
+) -> None:
+    content = NEW + b"    env_file: web.env\n"
+    content += compose_content("db").removeprefix(b"services:\n")
+    completed(await host.deploy(wish(content, files=[ExtraFile("web.env", b"A=1\n")])))
+    (before,) = [one for one in host.state.projects["blog"] if one.service == "web"]
+    up = host.runtime.hang("up")
+    _, deploying = await begin(host, wish(content, files=[ExtraFile("web.env", b"A=2\n")]), "j2")
+    original = host.runtime._start
+
+    async def lies(*arguments: Any) -> int:
+        exit_code = await original(*arguments)
+        host.state.change("blog", "blog-web-1", config_hash=before.config_hash)
+        host.runtime._start = original  # type: ignore[method-assign]
+        return exit_code
+
+    host.runtime._start = lies  # type: ignore[method-assign,assignment]
+    up.release.set()
+    outcome = failed(await deploying)
+    assert "web-1 was made from another configuration than the wanted one" in outcome.cause
 
 
 async def test_options_reach_compose(host: FakeDeployment) -> None:
@@ -432,6 +476,25 @@ async def test_the_jobs_deadline_ends_a_pull_and_nothing_was_changed(host: FakeD
     assert (host.files.content("blog"), host.runtime.running) == (OLD, {"blog": OLD})
 
 
+# An agent that ends when all is over but for the result.
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_what_was_found_well_and_is_wanted_is_not_taken_back(
+    host: FakeDeployment, stopped: bool
+) -> None:
+    completed(await host.deploy(wish(OLD)))
+    completed(await host.deploy(wish(NEW)))
+    await host.do(stop("blog") if stopped else RollbackCompose(BLOG))
+    first = completed(await host.deploy(wish(OLD), "j1"))
+    host.state.change("blog", "blog-web-1", health=Health.UNHEALTHY)
+    begun = len(host.executor.starts)
+    again = completed(await host.deploy(wish(OLD), "j1"))
+    assert (again.logs, again.data["revision"]) == (first.logs, 3)
+    assert steps_of(again) == [("apply", "ok")]
+    assert (len(host.executor.starts), (await history(host)).current) == (begun, 3)
+
+
 # What cannot be written down in the end.
 
 
@@ -440,7 +503,7 @@ async def test_a_history_that_cannot_be_written_is_said_though_the_project_runs(
 ) -> None:
     up = host.runtime.hang("up")
     _, deploying = await begin(host, wish())
-    host.store.is_full = True
+    host.store.is_full, host.store.notes_left = True, 0
     up.release.set()
     outcome = failed(await deploying)
     assert outcome.what == "the project runs as it should, and that could not be written down"

@@ -30,8 +30,8 @@ from domain.records import JobAccepted
 from domain.revision import RevisionState
 from tests.fakes.clock import settle
 from tests.fakes.compose_runtime import Scripted
-from tests.fakes.deployment import Handlers
 from tests.fakes.engine_state import image_facts
+from tests.fakes.handlers import Handlers
 from tests.fakes.job_journal import FakeJobJournal
 from tests.fakes.machine import FakeMachine
 from tests.unit.deploying import APP, BLOG, CRASHING, NEW, OF_APP, OLD, wish
@@ -55,7 +55,7 @@ class Life:
         self.job_id = job_id
         self.journal = FakeJobJournal(machine.disk)
         self.book = JobBook(journal=self.journal, clock=machine.clock, new_epoch=machine.token)
-        self.handlers = Handlers(machine, self.book)
+        self.handlers = Handlers(machine.parts, self.book)
         self.steps = JobSteps(job_id, None, machine.step_tools(self.book, LiveOutput()))
 
     async def begin(self) -> asyncio.Task[Outcome]:
@@ -116,6 +116,15 @@ async def with_two() -> FakeMachine:
     return machine
 
 
+async def with_one_that_crashes_before() -> FakeMachine:
+    """Revision 1 was there before revisions were kept: nobody has looked whether it runs."""
+    machine = FakeMachine()
+    machine.files.put("blog", CRASHING)
+    assert isinstance(await whole(machine, wish(NEW), "j0"), Completed)
+    machine.runtime.calls.clear()
+    return machine
+
+
 async def with_an_up_that_fails() -> FakeMachine:
     machine = await with_old()
     machine.runtime.script("up", Scripted(exit_code=1, output=b"port is taken\n"))
@@ -169,6 +178,12 @@ CASES = {
     ),
     "rolled back": Case(
         RollbackCompose(BLOG), with_two, expect(OLD, 1, GOOD, GOOD, good=True), [UP]
+    ),
+    "rolled back in vain": Case(
+        RollbackCompose(BLOG),
+        with_one_that_crashes_before,
+        expect(NEW, 2, GOOD, GOOD, good=False),
+        [UP, UP],
     ),
     "removed": Case(RemoveCompose(BLOG), with_old, expect(None, None, good=True), [DOWN]),
     "restarted": Case(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from domain.content import ExtraFile
 from domain.errors import Canceled, RuntimeUnavailable, StorageUnavailable
 from domain.policy import STANDARD
+from domain.project import ProjectName
 from domain.revision import RevisionState
 from tests.builders import compose_content, stop
 from tests.fakes.compose_runtime import Scripted
@@ -420,6 +422,58 @@ async def test_a_failure_that_cannot_be_written_down_does_not_keep_it_from_going
     outcome = failed(await deploying)
     assert outcome.data["rolled_back_to"] == 1
     await runs_as_before(host)
+
+
+# An agent that ended meanwhile.
+
+
+async def test_one_that_was_being_taken_back_goes_on_being_so_whatever_was_written_down(
+    host: FakeDeployment,
+) -> None:
+    """What runs by then, and what lies in the project's directory, is the revision before."""
+    up = host.runtime.hang("up")
+    _, deploying = await begin(host, wish(CRASHING))
+    settle = host.store.settle
+
+    async def fails(name: ProjectName, number: int, *arguments: Any, **more: Any) -> None:
+        if number == 2:
+            raise StorageUnavailable("Input/output error")
+        await settle(name, number, *arguments, **more)
+
+    host.store.settle = fails  # type: ignore[method-assign]
+    up.release.set()
+    failed(await deploying)
+    host.store.settle = settle  # type: ignore[method-assign]
+    assert (await revision(host, 2)).state is RevisionState.PENDING
+    again = failed(await host.deploy(wish(CRASHING), "j1"))
+    assert (again.data["reason"], again.data["rolled_back_to"]) == ("failed", 1)
+    await runs_as_before(host)
+    assert (await revision(host, 2)).state is RevisionState.FAILED
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_one_whose_files_were_published_waits_for_the_engine_and_is_taken_back_without_it(
+    host: FakeDeployment, comes_back: bool
+) -> None:
+    build = host.runtime.hang("build")
+    _, deploying = await begin(host, wish(BUILT))
+    deploying.cancel()
+    await asyncio.wait({deploying})
+    host.lose_engine()
+    _, again = await begin(host, wish(BUILT))
+    await host.clock.advance(100)
+    assert not again.done()
+    if comes_back:
+        host.find_engine()
+        build.release.set()
+        await host.clock.advance(2)
+        completed(await again)
+        return
+    await host.clock.advance(200)
+    outcome = failed(await again)
+    assert outcome.data["reason"] == "runtime_unavailable"
+    assert "start Docker Engine" in str(outcome.data["rollback_failed"])
+    assert (await revision(host, 2)).state is RevisionState.FAILED
 
 
 async def test_what_is_unavailable_while_it_is_taken_back_is_no_exception(

@@ -10,31 +10,31 @@ from typing import Final
 
 import pytest
 
-from adapters.compose.sh_runtime import LISTING_BYTES, OLDEST_COMPOSE
+from adapters.compose.sh_runtime import OLDEST_COMPOSE
+from adapters.compose.state import LISTING_BYTES
 from adapters.debug_http.api import OPEN_COMMANDS
 from adapters.wire.codec import MAX_DEPTH, MAX_FRAME_BYTES, MAX_RESPONSE_BYTES
 from adapters.wire.messages import CommandType
 from adapters.yaml.bounds import YamlBounds
 from application.agent import (
     deploy_compose,
+    goal,
     going_back,
     images,
+    lookout,
     outbox,
     project_judge,
+    registry_check,
     rollout,
+    steps,
 )
 from application.agent.remove_compose import TAKE_OFF
 from application.agent.restart_compose import RESTART
 from application.agent.room import DispatchLimits
 from application.agent.stop_compose import REMOVE
-from domain.commands import (
-    LONGEST_WAIT_S,
-    MAX_LABELS,
-    MAX_PROFILES,
-    MAX_REGISTRIES,
-    DeployOptions,
-)
+from domain.commands import MAX_REGISTRIES
 from domain.content import MAX_CONTENT_BYTES, MAX_FILES, check_env
+from domain.deploy_options import LONGEST_WAIT_S, MAX_LABELS, MAX_PROFILES, DeployOptions
 from domain.drift import DriftKind
 from domain.errors import InstaDeployError, InvalidInput
 from domain.job import JobState, is_terminal
@@ -279,9 +279,10 @@ def test_everything_that_a_deployment_may_carry_is_in_the_protocol_and_in_the_sc
 
 def test_every_step_of_a_deployment_is_in_its_document() -> None:
     documented = [row[0] for row in rows(section(DEPLOYMENTS, "The steps"))]
-    before = [deploy_compose.ENGINE, project_judge.VALIDATE, project_judge.POLICY]
-    before += [deploy_compose.LOGIN, images.PULL, images.BUILD]
-    after = [rollout.APPLY, rollout.RELOAD, rollout.WAIT, rollout.VERIFY, deploy_compose.RECORD]
+    before = [steps.ENGINE, project_judge.VALIDATE, project_judge.POLICY]
+    before += [registry_check.LOGIN, images.PULL, images.BUILD]
+    after = [rollout.UNPAUSE, goal.APPLY, rollout.RELOAD, lookout.WAIT, lookout.VERIFY]
+    after += [deploy_compose.RECORD]
     assert documented == before + after
     for name in (going_back.ROLL_BACK, going_back.TAKE_AWAY, TAKE_OFF, REMOVE, RESTART):
         assert f"`{name}`" in " ".join(section(DEPLOYMENTS, "The steps").split())

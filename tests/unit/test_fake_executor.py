@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from application.ports.compose_executor import ComposeAction, ComposeExecutor
-from application.ports.compose_runtime import ComposeRuntime
 from application.ports.container_names import ContainerNames
+from application.ports.engine_state import EngineState
 from domain.errors import NoSpace, RuntimeUnavailable
 from domain.output import BoundedOutput
 from domain.project import Project, ProjectName
@@ -78,8 +78,15 @@ class TestFakeComposeExecutor(ComposeExecutorContract, ExecutorLivesContract):
         return lambda: fake
 
     @pytest.fixture
-    def runtime(self, compose: FakeComposeRuntime) -> ComposeRuntime:
-        return compose
+    def state(self, compose: FakeComposeRuntime) -> EngineState:
+        return compose.state
+
+    @pytest.fixture
+    def pause(self, compose: FakeComposeRuntime) -> Callable[[Project, str], Awaitable[None]]:
+        async def pause(project: Project, name: str) -> None:
+            compose.state.change(project.name.compose_name, name, state="paused")
+
+        return pause
 
     @pytest.fixture
     def project(self, files: FakeProjectFiles) -> Callable[[bytes], Project]:

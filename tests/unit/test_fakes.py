@@ -144,6 +144,13 @@ class TestFakeComposeRuntime(ComposeRuntimeContract):
     def project(self, files: FakeProjectFiles) -> Callable[[bytes], Project]:
         return lambda content: files.put("Blog", content)
 
+    @pytest.fixture
+    def put(self, files: FakeProjectFiles) -> Callable[[Project, str, bytes], None]:
+        def put(project: Project, path: str, content: bytes) -> None:
+            files.put(project.name.value, content, path)
+
+        return put
+
     async def test_a_cancelled_call_is_recorded_as_clean(
         self, fake: FakeComposeRuntime, project: Callable[[bytes], Project]
     ) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from application.agent.handling import Completed, Failed
-from domain.commands import DeployCompose, DeployOptions
+from domain.commands import DeployCompose
+from domain.deploy_options import DeployOptions
 from domain.errors import Conflict, RuntimeUnavailable
 from domain.project import ComposeFile, ProjectName
 from domain.services import PublishedPort
 from tests.builders import IMAGE, compose_content, deploy, status, stop
-from tests.contracts.compose_runtime import ENDED_CONTENT
 from tests.fakes.clock import EPOCH
 from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment
@@ -105,7 +105,8 @@ async def test_a_running_project_is_described_in_words_and_in_data(host: FakeDep
 
 
 async def test_a_container_that_ended_is_there_with_its_exit_code(host: FakeDeployment) -> None:
-    content = compose_content("web") + ENDED_CONTENT.removeprefix(b"services:\n")
+    ended = compose_content("job", command='["sh", "-c", "exit 3"]')
+    content = compose_content("web") + ended.removeprefix(b"services:\n")
     options = DeployOptions(auto_rollback=False)
     await host.deploy(DeployCompose(ProjectName("blog"), ComposeFile(content), options=options))
     outcome = await ask(host)

@@ -48,8 +48,8 @@ def test_a_message_of_the_agent_is_read_and_written_as_in_the_example(path: Path
 
 def test_every_message_has_an_example() -> None:
     both = {"ACK", "NACK", "HEARTBEAT", "ERROR", "BYE"}
-    down = {"CHALLENGE", "WELCOME", "CANCEL", "GOAWAY"}
-    up = {"HELLO", "ACCEPT", "REJECT", "RESPONSE"}
+    down = {"CHALLENGE", "ENROLLED", "WELCOME", "CANCEL", "GOAWAY"}
+    up = {"ENROLL", "HELLO", "ACCEPT", "REJECT", "RESPONSE"}
     assert both | down | up == set(MessageType)
 
     assert {example(path)["type"] for path in DOWN} - set(CommandType) == both | down

@@ -7,8 +7,8 @@ import pytest
 from application.agent.handling import Failed
 from application.agent.images import ProjectImages
 from application.agent.steps import JobSteps
-from domain.commands import DeployOptions, PullPolicy
 from domain.compose_model import ComposeModel
+from domain.deploy_options import DeployOptions, PullPolicy
 from domain.errors import RuntimeUnavailable
 from domain.project import Project
 from tests.builders import IMAGE

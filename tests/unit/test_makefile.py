@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-INTERNAL = {"curl", "fault-tools", "registry", "strace"}
+INTERNAL = {"curl", "fault-tools", "haproxy", "postgres", "registry", "strace"}
 
 
 def _listed() -> set[str]:

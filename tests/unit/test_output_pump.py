@@ -24,6 +24,7 @@ from domain.link_messages import (
     Welcome,
 )
 from domain.output_flow import OUTPUT_WINDOW_BYTES
+from domain.proving import Introduction
 from domain.records import (
     EpochBegun,
     PeerMet,
@@ -32,7 +33,7 @@ from domain.records import (
     StepExited,
     StepStarting,
 )
-from domain.session import Introduction, Session
+from domain.session import Session
 from tests.fakes.clock import FakeClock, settle
 from tests.unit.histories import accepted, finished
 

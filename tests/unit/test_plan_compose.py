@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from application.agent.handling import Completed
-from domain.commands import DeployCompose, PlanCompose, PullPolicy
+from domain.commands import DeployCompose, PlanCompose
 from domain.content import ExtraFile
+from domain.deploy_options import PullPolicy
 from domain.errors import InvalidInput, RuntimeUnavailable
 from domain.policy import STANDARD
 from tests.builders import IMAGE, REJECTED_CONTENT, compose_content, stop
@@ -159,6 +160,40 @@ async def test_a_file_that_is_mounted_and_changed_is_a_restart(host: FakeDeploym
     ]
     assert await actions(host, wish(content, files=[ExtraFile("a.conf", b"2")])) == [
         ("web", "restart")
+    ]
+
+
+async def test_variables_from_files_are_compared_too(host: FakeDeployment) -> None:
+    content = NEW + b"    env_file: web.env\n"
+    completed(await host.deploy(wish(content, files=[ExtraFile("web.env", b"A=1\n")])))
+    same = await plan(host, wish(content, files=[ExtraFile("web.env", b"A=1\n")]))
+    assert same.data["services"] == [{"service": "web", "action": "keep", "why": ""}]
+    assert await actions(host, wish(content, files=[ExtraFile("web.env", b"A=2\n")])) == [
+        ("web", "recreate")
+    ]
+
+
+async def test_what_cannot_be_compared_is_not_said_to_be_kept(host: FakeDeployment) -> None:
+    joined = compose_content("db").removeprefix(b"services:\n")
+    content = NEW + joined.replace(b"network_mode: none", b"network_mode: 'service:web'")
+    completed(await host.deploy(wish(content)))
+    services = (await plan(host, wish(content))).data["services"]
+    assert services == [
+        {"service": "web", "action": "keep", "why": ""},
+        {
+            "service": "db",
+            "action": "recreate",
+            "why": "if its configuration is another one, which cannot be told before",
+        },
+    ]
+
+
+async def test_what_is_built_may_have_another_image_afterwards(host: FakeDeployment) -> None:
+    content = compose_content("web").replace(f"image: {IMAGE}".encode(), b"build: .")
+    completed(await host.deploy(wish(content)))
+    services = (await plan(host, wish(content))).data["services"]
+    assert services == [
+        {"service": "web", "action": "recreate", "why": "if the image that is built is a newer one"}
     ]
 
 

@@ -223,6 +223,7 @@ def _parts(line: str) -> tuple[str, str, object]:
         document({"network_mode": "none"}),
         document({"network_mode": "service:web", "volumes_from": ["web:ro"]}),
         document({"cap_add": ["NET_BIND_SERVICE", "cap_chown"], "cap_drop": ["ALL"]}),
+        document({"cap_add": ["IPC_LOCK"], "ulimits": {"memlock": -1}}),
         document({"security_opt": ["no-new-privileges", "no-new-privileges:true"]}),
         document({"sysctls": {"net.core.somaxconn": 1}, "runtime": "runc"}),
         document({"sysctls": {"net/core/somaxconn": 1}}),

@@ -12,6 +12,7 @@ from application.agent.project_judge import MAX_VIOLATIONS, Judged
 from application.agent.stages import Stages
 from domain.content import ExtraFile
 from domain.errors import InvalidInput
+from domain.output import BoundedOutput
 from domain.policy import STANDARD
 from tests.builders import REJECTED_CONTENT, compose_content
 from tests.fakes.compose_runtime import Scripted
@@ -37,17 +38,17 @@ def spoken(live: LiveOutput) -> dict[str, str]:
     return said
 
 
-async def read(host: FakeDeployment, content: bytes, **brought: object) -> frozenset[str]:
+async def read(host: FakeDeployment, content: bytes, **brought: object) -> bool:
     return await host.handlers.judge.read(BLOG, wish(content, **brought).content)  # type: ignore[arg-type]
 
 
 # What Compose would open.
 
 
-async def test_a_file_that_names_no_others_has_no_services_that_cannot_be_compared(
+async def test_a_file_that_names_no_others_has_no_variables_from_files(
     host: FakeDeployment,
 ) -> None:
-    assert await read(host, NEW) == frozenset()
+    assert await read(host, NEW) is False
 
 
 @pytest.mark.parametrize(
@@ -83,11 +84,11 @@ async def test_what_is_sent_counts_before_what_is_there(host: FakeDeployment) ->
     host.files.put("blog", NEW)
     host.files.put("blog", b"services: {a: {image: x, env_file: /etc/shadow}}\n", "more.yml")
     files = [ExtraFile("more.yml", b"services: {a: {image: x}}\n")]
-    assert await read(host, b"include: [more.yml]\n" + NEW, files=files) == frozenset()
+    assert await read(host, b"include: [more.yml]\n" + NEW, files=files) is False
 
 
 async def test_a_file_that_is_not_there_is_composes_to_tell_of(host: FakeDeployment) -> None:
-    assert await read(host, b"include: [more.yml]\n" + NEW) == frozenset()
+    assert await read(host, b"include: [more.yml]\n" + NEW) is False
 
 
 @pytest.mark.parametrize("path", [".env", "web.env", "sub/.env"])
@@ -101,14 +102,13 @@ async def test_links_that_compose_would_follow_while_it_reads_are_refused(
         await read(host, content, files=[ExtraFile("sub/more.yml", b"services: {}\n")])
 
 
-async def test_services_with_env_files_cannot_be_compared_later(host: FakeDeployment) -> None:
+async def test_variables_from_files_are_noticed_also_in_what_is_included(
+    host: FakeDeployment,
+) -> None:
     two = NEW + compose_content("db").removeprefix(b"services:\n") + b"    env_file: [a.env]\n"
-    assert await read(host, two) == {"db"}
-
-
-async def test_env_files_of_what_is_included_make_none_comparable(host: FakeDeployment) -> None:
+    assert await read(host, two) is True
     files = [ExtraFile("more.yml", b"services: {db: {image: x, env_file: a.env}}\n")]
-    assert await read(host, b"include: [more.yml]\n" + NEW, files=files) == {"*"}
+    assert await read(host, b"include: [more.yml]\n" + NEW, files=files) is True
 
 
 # What Compose makes of it.
@@ -123,14 +123,58 @@ async def test_a_good_file_is_said_with_its_services(host: FakeDeployment, stage
     assert spoken(host.live) == {"validate": "1 services: web\n"}
 
 
-@pytest.mark.parametrize("unhashed", [{"web"}, {"*"}])
-async def test_what_cannot_be_compared_has_no_hash(
-    host: FakeDeployment, stages: Stages, unhashed: set[str]
+async def test_hashes_are_asked_for_together_with_the_model(
+    host: FakeDeployment, stages: Stages
 ) -> None:
-    project = host.files.put("blog", NEW)
-    judged = await host.handlers.judge.resolve(project, (), stages, unhashed=frozenset(unhashed))
+    await host.handlers.judge.resolve(host.files.put("blog", NEW), (), stages)
+    assert host.runtime.calls == [("resolve", "blog")]
+
+
+async def test_with_env_files_the_hashes_are_those_that_containers_have(
+    host: FakeDeployment, stages: Stages
+) -> None:
+    project = host.files.put("blog", NEW + b"    env_file: web.env\n")
+    host.files.put("blog", b"A=1\n", "web.env")
+    judged = await host.handlers.judge.resolve(project, (), stages, has_env_files=True)
+    assert isinstance(judged, Judged)
+    assert host.runtime.calls == [("resolve", "blog"), ("hashes", "blog")]
+    assert host.runtime.told == [False]
+    await host.runtime.up(project, BoundedOutput())
+    (web,) = host.state.projects["blog"]
+    assert judged.hashes == {"web": web.config_hash}
+
+
+async def test_where_compose_does_not_take_its_own_model_there_are_no_hashes(
+    host: FakeDeployment, stages: Stages
+) -> None:
+    project = host.files.put("blog", NEW + b"    env_file: web.env\n")
+    host.files.put("blog", b"A=1\n", "web.env")
+    host.runtime.script("hashes", Scripted(exit_code=1))
+    judged = await host.handlers.judge.resolve(project, (), stages, has_env_files=True)
     assert isinstance(judged, Judged)
     assert judged.hashes == {}
+
+
+@pytest.mark.parametrize("hanging", ["resolve", "hashes"])
+async def test_both_calls_together_have_the_time_of_one(
+    host: FakeDeployment, stages: Stages, hanging: str
+) -> None:
+    project = host.files.put("blog", NEW)
+    host.runtime.hang(hanging)
+    judging = asyncio.create_task(
+        host.handlers.judge.resolve(project, (), stages, has_env_files=True)
+    )
+    await host.clock.advance(60)
+    assert isinstance(await judging, Failed)
+
+
+async def test_a_label_that_says_neither_yes_nor_no_is_refused_before_anything_is_touched(
+    host: FakeDeployment, stages: Stages
+) -> None:
+    project = host.files.put("blog", NEW + b"    labels: {instadeploy.completes: perhaps}\n")
+    with pytest.raises(InvalidInput, match=r"services.web.labels.instadeploy.completes must be"):
+        await host.handlers.judge.resolve(project, (), stages)
+    assert stages.report()[0]["state"] == "failed"
 
 
 async def test_composes_complaints_name_the_file_as_its_author_knows_it(
@@ -177,9 +221,12 @@ async def test_files_that_will_lie_elsewhere_are_judged_as_they_will_be(
         judged = await host.handlers.judge.resolve(
             staged.candidate, (), stages, directory=staged.directory
         )
-    assert isinstance(judged, Judged)
+        assert isinstance(judged, Judged)
+        project = await staged.publish(None)
     assert judged.model.services[0].mounts[0].source == "/projects/blog/data"
-    assert (judged.directory, judged.hashes) == ("/projects/blog", {})
+    await host.runtime.up(project, BoundedOutput())
+    (web,) = host.state.projects["blog"]
+    assert (judged.directory, judged.hashes) == ("/projects/blog", {"web": web.config_hash})
 
 
 # What the policy says.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
 
-from domain.commands import PullPolicy, RollbackCompose
+from domain.commands import RollbackCompose
 from domain.content import ExtraFile
+from domain.deploy_options import PullPolicy
+from domain.engine_state import Health
 from domain.errors import Canceled, Conflict, NotFound, RuntimeUnavailable
 from domain.policy import STANDARD
 from domain.revision import RevisionState
@@ -178,6 +182,17 @@ async def test_an_image_that_is_nowhere_any_more_leaves_what_runs_alone(
     assert (await history(moved)).current == 2
 
 
+async def test_what_somebody_has_paused_goes_on_first(host: FakeDeployment) -> None:
+    completed(await host.do(back(3)))
+    host.state.change("blog", "blog-web-1", state="paused")
+    outcome = completed(await host.do(back(3)))
+    assert [name for name, _ in steps_of(outcome)][2:4] == [
+        "apply revision 3 again unpause",
+        "apply revision 3 again",
+    ]
+    await runs(host, LATEST, 3)
+
+
 # What fails.
 
 
@@ -238,9 +253,74 @@ async def test_at_the_jobs_deadline_it_goes_forward_again(host: FakeDeployment) 
     await runs(host, LATEST, 3)
 
 
+# Once it is the wanted revision, it was found well. What becomes of it later, while no agent runs that
+# could say so, is no concern of the job that is over but for its result.
+
+
 async def test_a_job_that_goes_on_goes_where_it_was_going(host: FakeDeployment) -> None:
     """Once the earlier revision is the wanted one, the last good one before it is another."""
+    first = completed(await host.do(back(), "j1"))
+    again = completed(await host.do(back(), "j1"))
+    assert (again.data["revision"], again.logs) == (2, first.logs)
+    await runs(host, NEW, 2)
+
+
+async def test_one_that_was_over_but_for_its_result_is_not_undone(host: FakeDeployment) -> None:
     completed(await host.do(back(), "j1"))
+    host.state.change("blog", "blog-web-1", health=Health.UNHEALTHY)
     again = completed(await host.do(back(), "j1"))
     assert again.data["revision"] == 2
+    assert steps_of(again) == [("apply revision 2", "ok")]
     await runs(host, NEW, 2)
+    assert commands_of(host) == ["up"] * 4
+
+
+async def test_back_to_the_wanted_one_is_not_over_before_it_was_looked_at(
+    host: FakeDeployment,
+) -> None:
+    """It is the wanted one from the beginning, so that this says nothing of how far it came."""
+    up = host.runtime.hang("up")
+    _, going = await begin(host, back(3))
+    host.state.change("blog", "blog-web-1", health=Health.UNHEALTHY)
+    going.cancel()
+    await asyncio.wait({going})
+    up.release.set()
+    outcome = failed(await host.do(back(3), "j1"))
+    assert (outcome.data["reason"], outcome.data["rolled_back_to"]) == ("unhealthy", 2)
+    await runs(host, NEW, 2)
+
+
+async def test_one_that_was_being_undone_when_the_agent_ended_goes_on_being_so(
+    host: FakeDeployment,
+) -> None:
+    """What runs by then, and lies in the project's directory, is the revision it came from."""
+    host.runtime.script("up", Scripted(exit_code=1, output=b"port is taken\n"))
+    failed(await host.do(back(1), "j1"))
+    again = failed(await host.do(back(1), "j1"))
+    assert (again.data["revision"], again.data["rolled_back_to"]) == (1, 3)
+    await runs(host, LATEST, 3)
+    assert commands_of(host) == ["up"] * 5
+
+
+async def test_one_that_was_about_to_be_undone_has_its_files_again_where_it_is_well_by_now(
+    host: FakeDeployment,
+) -> None:
+    up = host.runtime.hang("up")
+    _, going = await begin(host, back(1))
+    original = host.runtime._start
+
+    async def starts_ill(*arguments: Any) -> int:
+        exit_code = await original(*arguments)
+        host.state.change("blog", "blog-web-1", health=Health.UNHEALTHY)
+        return exit_code
+
+    host.runtime._start = starts_ill  # type: ignore[method-assign,assignment]
+    undoing = host.runtime.hang("resolve")
+    up.release.set()
+    await undoing.started.wait()
+    assert host.files.content("blog") == LATEST
+    going.cancel()
+    await asyncio.wait({going})
+    host.state.change("blog", "blog-web-1", health=Health.NONE)
+    completed(await host.do(back(1), "j1"))
+    await runs(host, OLD, 1)

@@ -7,10 +7,15 @@ import asyncio
 import pytest
 
 from application.agent.handling import Deadlines, Outcome
+from application.ports.compose_executor import ComposeOptions
+from domain.commands import DeployCompose
+from domain.content import ExtraFile
 from domain.errors import Canceled
+from domain.expectation import COMPLETES_LABEL
 from domain.revision import RanImage
 from domain.verification import ExpectedService
 from tests.builders import IMAGE, compose_content
+from tests.fakes.compose_runtime import Scripted
 from tests.fakes.deployment import FakeDeployment
 from tests.fakes.engine_state import found, image_facts
 from tests.unit.deploying import (
@@ -20,6 +25,7 @@ from tests.unit.deploying import (
     OF_APP,
     STARTING,
     begin,
+    commands_of,
     completed,
     failed,
     revision,
@@ -45,7 +51,12 @@ async def said(host: FakeDeployment, step: str) -> str:
 
 async def waiting(host: FakeDeployment, content: bytes = NEW, job_id: str = "j1") -> Outcome:
     """A deployment that is let go on until it has its end."""
-    _, deploying = await begin(host, wish(content), job_id)
+    return await finished(host, wish(content), job_id)
+
+
+async def finished(host: FakeDeployment, command: DeployCompose, job_id: str) -> Outcome:
+    """The same of any deployment."""
+    _, deploying = await begin(host, command, job_id)
     while not deploying.done():
         await host.clock.advance_to_next()
     return await deploying
@@ -183,6 +194,79 @@ async def test_a_service_that_another_waits_for_may_have_completed(host: FakeDep
         + b"    depends_on: {job: {condition: service_completed_successfully}}\n"
     )
     completed(await waiting(host, content))
+
+
+async def test_a_service_that_is_meant_to_end_may_have_completed_and_nothing_else(
+    host: FakeDeployment,
+) -> None:
+    def job(code: int) -> bytes:
+        ends = compose_content("job", command=f'["sh", "-c", "exit {code}"]')
+        return NEW + ends.removeprefix(b"services:\n") + b"    labels: {%s: 'true'}\n"
+
+    label = COMPLETES_LABEL.encode()
+    completed(await waiting(host, job(0) % label))
+    assert {one.name: one.completes for one in (await revision(host, 1)).expected} == {
+        "web": False,
+        "job": True,
+    }
+    outcome = failed(await waiting(host, job(1) % label, job_id="j2"))
+    assert outcome.data["services"] == {"job": "bad"}
+
+
+# Containers that somebody has paused.
+
+
+async def test_what_somebody_has_paused_goes_on_before_it_is_brought_up(
+    host: FakeDeployment,
+) -> None:
+    await waiting(host)
+    (web,) = host.state.projects["blog"]
+    host.state.change("blog", "blog-web-1", state="paused")
+    outcome = completed(await waiting(host, job_id="j2"))
+    assert [name for name, _ in steps_of(outcome)][2:4] == ["unpause", "apply"]
+    assert commands_of(host) == ["up", "unpause", "up"]
+    assert ("unpause", ComposeOptions(containers=(web.id,))) in host.runtime.options
+    assert [one.state for one in host.state.projects["blog"]] == ["running"]
+
+
+async def test_an_orphan_stays_paused(host: FakeDeployment) -> None:
+    await waiting(host)
+    host.state.put("blog", found("old", state="paused"))
+    completed(await waiting(host, job_id="j2"))
+    assert commands_of(host) == ["up", "up"]
+
+
+async def test_what_goes_on_by_itself_meanwhile_is_no_failure(host: FakeDeployment) -> None:
+    await waiting(host)
+    host.state.change("blog", "blog-web-1", state="paused")
+    unpause = host.runtime.script("unpause", Scripted(hangs=True))
+    _, deploying = await begin(host, wish(), "j2")
+    host.state.change("blog", "blog-web-1", state="running")
+    unpause.release.set()
+    completed(await deploying)
+
+
+async def test_what_cannot_go_on_is_said(host: FakeDeployment) -> None:
+    await waiting(host)
+    host.state.change("blog", "blog-web-1", state="paused")
+    for _ in range(2):
+        # An engine that cannot: nothing is let go on, and Compose cannot bring it up either.
+        host.runtime.script("unpause", Scripted(exit_code=1, output=b"cannot\n"))
+    outcome = failed(await waiting(host, job_id="j2"))
+    assert outcome.what.startswith("docker unpause failed with exit code 1; ")
+    assert ("rollback unpause", "failed") in steps_of(outcome)
+
+
+async def test_a_file_that_it_has_mounted_is_read_again_also_by_one_that_was_paused(
+    host: FakeDeployment,
+) -> None:
+    content = NEW + b"    volumes: ['./a.conf:/etc/a.conf']\n"
+    completed(await finished(host, wish(content, files=[ExtraFile("a.conf", b"1")]), "j1"))
+    host.state.change("blog", "blog-web-1", state="paused")
+    again = wish(content, files=[ExtraFile("a.conf", b"2")])
+    outcome = completed(await finished(host, again, "j2"))
+    names = [name for name, _ in steps_of(outcome)]
+    assert names[2:5] == ["unpause", "apply", "reload"]
 
 
 async def test_a_compose_that_labels_otherwise_than_it_tells_is_not_held_against_anybody(

@@ -18,16 +18,15 @@ from application.agent.dispatch import INTERRUPTED
 from application.agent.handling import Completed, Outcome
 from domain.commands import (
     CheckHealth,
-    DeployOptions,
     ListProjects,
     ListRevisions,
     PlanCompose,
-    PullPolicy,
     RegistryLogin,
     RemoveCompose,
     RestartCompose,
     RollbackCompose,
 )
+from domain.deploy_options import DeployOptions, PullPolicy
 from domain.errors import Busy, InvalidInput, NotFound, RuntimeUnavailable
 from domain.events import Event, JobCompleted, JobFailed, JobReceived, refusal_of
 from domain.messages import RefusedRequest, Request

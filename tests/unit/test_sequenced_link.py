@@ -17,8 +17,9 @@ from adapters.in_memory.transport import (
 )
 from adapters.wire.codec_v2 import encode_heard
 from application.agent import sequenced_link
+from application.agent.connection import REFUSED_DELAY_S
 from application.agent.job_book import JournalFailed
-from application.agent.sequenced_link import SEND_S
+from application.agent.sequenced_link import BYE_S, SEND_S
 from domain.commands import CheckHealth, Command, DeployCompose, GetStatus, StopCompose
 from domain.errors import TransportRefused
 from domain.job import JobState
@@ -43,8 +44,8 @@ from tests.builders import compose_content, deploy, frame, status, stop
 from tests.fakes.agent import FakeAgent
 from tests.fakes.clock import settle
 from tests.fakes.compose_runtime import Scripted
-from tests.fakes.deployment import Handlers
 from tests.fakes.handler import FakeHandler
+from tests.fakes.handlers import Handlers
 from tests.fakes.machine import FakeMachine
 
 CHALLENGE = Challenge("c" * 16)
@@ -127,7 +128,7 @@ class DeployingBench(Bench):
     """The handlers that production has, on a host in memory."""
 
     def handlers(self) -> Mapping[type[Any], Any]:
-        return Handlers(self.machine, self.machine.book()).by_command
+        return Handlers(self.machine.parts, self.machine.book()).by_command
 
 
 @pytest.fixture
@@ -694,12 +695,25 @@ async def test_a_peer_that_says_goodbye_is_dialled_again(bench: Bench) -> None:
     link = await bench.opened()
     tell(link, Bye("maintenance"))
     await settle()
+    assert not link.lost.is_set()  # What it is closed with may say more.
+    await bench.clock.advance(BYE_S)
     assert (link.ending, link.close_reason) == (
         Ending.GOING_AWAY,
         "the control plane said: maintenance",
     )
     await bench.clock.advance(1)
     await bench.opened()
+
+
+async def test_a_goodbye_that_is_followed_by_a_no_is_a_no(bench: Bench) -> None:
+    link = await bench.opened()
+    tell(link, Bye("revoked"), Heartbeat())
+    link.end = TransportRefused("closed with 4403", advice="ask")
+    link.lost.set()
+    await bench.clock.advance(REFUSED_DELAY_S - 1)
+    assert bench.transport.attempts == 1
+    await bench.clock.advance(1)
+    assert bench.transport.attempts == 2
 
 
 # Going to another link.

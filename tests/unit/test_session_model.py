@@ -32,7 +32,8 @@ from domain.link_messages import (
 )
 from domain.project import ComposeFile, ProjectName
 from tests.builders import status
-from tests.simulation.database import Database, Submission
+from tests.simulation.database import Database
+from tests.simulation.orders import Submission
 from tests.simulation.peer_link import PeerLink
 from tests.unit.pure_agent import ATTEMPTS, Host, PureAgent
 

@@ -26,6 +26,9 @@ def test_an_address_and_a_token_are_enough_and_the_rest_has_defaults(around: Sur
     assert settings.model_dump(exclude={"server_url", "secret_token"}) == {
         "token": None,
         "secret_token_file": None,
+        "enroll_token": None,
+        "enroll_token_file": None,
+        "control_plane_key": None,
         "ca_file": None,
         "projects_dir": around.directory / "projects",
         "private_projects": False,
@@ -96,7 +99,8 @@ def test_each_variable_sets_its_field(
 
 def test_every_field_has_a_test_of_its_variable() -> None:
     elsewhere = {"SERVER_URL", "AGENT_TOKEN", "AGENT_SECRET_TOKEN", "AGENT_SECRET_TOKEN_FILE"}
-    elsewhere |= {"AGENT_CA_FILE"}
+    elsewhere |= {"AGENT_CA_FILE", "AGENT_CONTROL_PLANE_KEY"}
+    elsewhere |= {"AGENT_ENROLL_TOKEN", "AGENT_ENROLL_TOKEN_FILE"}
     tested = {variable for variable, _, _ in VALUES} | elsewhere
     assert {variable_of(field) for field in AgentSettings.model_fields} == tested
 
@@ -117,6 +121,8 @@ WRONG = [
     ("AGENT_SECRET_TOKEN", f"{TOKEN}é", "must be printable ASCII without spaces"),
     ("AGENT_SECRET_TOKEN_FILE", "/nowhere/token", "names a file that does not exist"),
     ("AGENT_CA_FILE", "/nowhere/ca.pem", "names a file that does not exist"),
+    ("AGENT_ENROLL_TOKEN", f"{TOKEN} x", "must be printable ASCII without spaces"),
+    ("AGENT_CONTROL_PLANE_KEY", "sha256:0", "must be a key, which is 32 bytes in base64, or its"),
     ("AGENT_PRIVATE_PROJECTS", "perhaps", "must be 1 or 0"),
     ("AGENT_TRANSPORT", "carrier-pigeon", "must be 'websocket' or 'http'"),
     ("AGENT_HTTP_PORT", "65536", "must be at most 65535"),

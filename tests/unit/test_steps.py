@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from application.agent.attempts import OVERDUE_S
 from application.agent.handling import Failed
 from application.agent.job_book import JobBook, JournalFailed
 from application.agent.live_output import LiveOutput
 from application.agent.step_plan import ATTEMPTS, StepPlan, StepReport
-from application.agent.steps import OVERDUE_S, STARTS, JobSteps
+from application.agent.steps import STARTS, JobSteps
 from application.ports.compose_executor import ComposeAction, ComposeOptions
 from domain.commands import digest_of
 from domain.errors import Canceled, NoSpace, RuntimeUnavailable
@@ -831,9 +832,9 @@ async def _paused(machine: FakeMachine, steps: JobSteps) -> None:
 
 async def test_the_engine_is_waited_for_and_no_longer_than_is_said(machine: FakeMachine) -> None:
     steps = Life(machine).steps
-    await steps.engine_answers(0)
+    await steps.engine_answers(0, "who knows")
     machine.engine.is_down = True
-    waiting = asyncio.create_task(steps.engine_answers(10))
+    waiting = asyncio.create_task(steps.engine_answers(10, "who knows"))
     await machine.clock.advance(9)
     assert not waiting.done()
     await machine.clock.advance(2)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from domain.compose_model import ComposeModel
-from domain.expectation import expected_services
+from domain.errors import InvalidInput
+from domain.expectation import COMPLETES_LABEL, expected_services
 from domain.verification import ExpectedService, with_comparable_hashes
 from tests.fakes.engine_state import found
 
@@ -58,6 +59,30 @@ def test_one_that_others_wait_for_to_complete() -> None:
         "migrate": True,
         "db": False,
     }
+
+
+@pytest.mark.parametrize("labels", [{COMPLETES_LABEL: "true"}, [f"{COMPLETES_LABEL}=true"]])
+def test_one_whose_label_says_that_it_is_meant_to_end(labels: object) -> None:
+    found = expected(
+        job={"image": "web:1", "labels": labels},
+        web={"image": "web:1", "labels": {COMPLETES_LABEL: "false"}},
+        db={"image": "db:1", "labels": ["other=true"], "deploy": {"labels": labels}},
+    )
+    assert {name: one.completes for name, one in found.items()} == {
+        "job": True,
+        "web": False,
+        "db": False,
+    }
+
+
+@pytest.mark.parametrize("word", ["", "yes", "True", "1", " true"])
+def test_a_label_that_says_something_else_is_refused_by_service_and_rule(word: str) -> None:
+    rule = (
+        r"^compose_file_base64: services.job.labels.instadeploy.completes must be "
+        r'"true" or "false"$'
+    )
+    with pytest.raises(InvalidInput, match=rule):
+        expected(job={"image": "web:1", "labels": {COMPLETES_LABEL: word}})
 
 
 @pytest.mark.parametrize(

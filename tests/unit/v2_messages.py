@@ -12,6 +12,8 @@ from domain.link_messages import (
     CancelMessage,
     Challenge,
     CommandMessage,
+    Enroll,
+    Enrolled,
     GoAway,
     Heartbeat,
     Hello,
@@ -53,9 +55,12 @@ DATA = st.dictionaries(
 POSITIONS = st.builds(OutputPosition, LABELS, ORDINALS, COUNTS)
 OUTPUT_SEEN = st.dictionaries(JOB_IDS, POSITIONS, max_size=3)
 STATES = st.sampled_from(JobState)
+SIGNED = st.just("") | LABELS
+"""A key or signature, which need not be there; the wire does not look at what it is."""
 HEARD = (
-    st.builds(Challenge, NONCES, TEXT, TEXT)
-    | st.builds(Welcome, LABELS, LABELS, COUNTS, COUNTS, st.floats(1, 60), OUTPUT_SEEN)
+    st.builds(Challenge, NONCES, TEXT, SIGNED)
+    | st.builds(Enrolled, LABELS, LABELS)
+    | st.builds(Welcome, LABELS, LABELS, COUNTS, COUNTS, st.floats(1, 60), OUTPUT_SEEN, SIGNED)
     | st.builds(
         CommandMessage,
         ORDINALS,
@@ -89,7 +94,10 @@ SAID = (
             tuple
         ),
         st.dictionaries(JOB_IDS, ORDINALS, max_size=3),
+        SIGNED,
+        SIGNED,
     )
+    | st.builds(Enroll, NONCES, LABELS, LABELS, LABELS, TEXT, TEXT, TEXT)
     | st.builds(Accept, ORDINALS, JOB_IDS, STATES, st.booleans(), ACKS)
     | st.builds(Reject, ORDINALS, JOB_IDS, LABELS, TEXT, DATA, ACKS)
     | st.builds(

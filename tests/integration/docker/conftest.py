@@ -13,6 +13,7 @@ import pytest
 from tests.integration.docker.private_engine import PrivateEngine, private_engine
 from tests.support.agent_process import AgentProcess, running_agent
 from tests.support.control_plane import AgentPeer, ControlPlane
+from tests.support.registry import Registry, running_registry
 
 IMAGE = "instadeploy-demo:local"
 SLEEPER = f"""
@@ -83,6 +84,23 @@ async def peer(agent: AgentProcess, control_plane: ControlPlane) -> AgentPeer:
     """The control plane's end of a real agent's connection."""
     assert agent.process.returncode is None
     return await control_plane.agent()
+
+
+@pytest.fixture
+def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
+    """A registry that lets `ann` in with the test module's `PASSWORD`, and `host` with `hosts`."""
+    with running_registry() as one:
+        one.add_user("ann", request.module.PASSWORD)
+        one.add_user("host", "hosts")
+        yield one
+
+
+@pytest.fixture
+def image(registry: Registry) -> Iterator[str]:
+    """An image that only the registry has."""
+    reference = registry.push(IMAGE, "team/demo:1")
+    yield reference
+    subprocess.run(["docker", "rmi", "--no-prune", reference], capture_output=True, check=False)
 
 
 @pytest.fixture

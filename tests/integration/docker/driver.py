@@ -23,7 +23,6 @@ from domain.commands import (
     CHANGING_COMMANDS,
     Command,
     DeployCompose,
-    DeployOptions,
     GetStatus,
     RegistryLogin,
     digest_of,
@@ -31,6 +30,7 @@ from domain.commands import (
     without_private,
 )
 from domain.content import ExtraFile
+from domain.deploy_options import DeployOptions
 from domain.errors import Canceled, InstaDeployError
 from domain.project import ComposeFile, ProjectName
 from domain.records import JobAccepted

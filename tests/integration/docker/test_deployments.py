@@ -12,11 +12,11 @@ import pytest
 from domain.commands import (
     ListRevisions,
     PlanCompose,
-    PullPolicy,
     RemoveCompose,
     RestartCompose,
     RollbackCompose,
 )
+from domain.deploy_options import PullPolicy
 from domain.policy import STANDARD
 from domain.project import ProjectName
 from tests.builders import IMAGE

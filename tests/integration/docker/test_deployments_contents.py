@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,21 @@ services:
     assert oct((directory / ".env").stat().st_mode & 0o777) == "0o600"
     assert oct((directory / "conf/web.conf").stat().st_mode & 0o777) == "0o644"
 
+    async def plan(**changed: str) -> list[tuple[str, str]]:
+        wish = deployment(name, text, env={"TAG": "t1"}, files={**files, **changed})
+        services = good(await driver.ends(PlanCompose(wish))).data["services"]
+        return [(one["action"], one["why"]) for one in services]
+
+    assert await plan() == [("keep", "")]
+    ((action, why),) = await plan(**{"conf/web.env": "GIVEN=more\n"})
+    assert action == "recreate"
+    assert why.endswith("was made from another configuration than the wanted one")
+    assert await plan(**{"conf/web.conf": "other"}) == [
+        ("restart", "a file that it mounts is another one")
+    ]
+    before = running(name)
+    good(await driver.deploy(name, text, env={"TAG": "t1"}, files=files))
+    assert running(name) == before
     # Only a file differs, which Compose does not see: the container has to see it all the same.
     changed = {**files, "conf/web.conf": "other", "conf/web.env": "GIVEN=more\n"}
     good(await driver.deploy(name, text, env={"TAG": "t2"}, files=changed))
@@ -144,8 +160,7 @@ async def test_a_build(driver: Driver, name: str) -> None:
     try:
         first = good(await driver.deploy(name, services("one"), files=files("one")))
         assert first.steps == [
-            # Once where the files are staged, and once where they are in the end.
-            *("validate", "policy", "validate"),
+            *("validate", "policy"),
             *("build", "apply", "wait", "verify", "record"),
         ]
         assert printed(f"{name}-web-1") == "one"
@@ -224,6 +239,94 @@ async def test_remove_takes_all_but_volumes_unless_it_says_so(
     assert (await driver.status(name))["exists"] is False
     gone = await driver.ends(RollbackCompose(ProjectName(name)))
     assert gone.state == "failed"
+
+
+async def test_every_configuration_is_compared_of_all_that_comes_with_files(
+    driver: Driver, name: str
+) -> None:
+    """What Compose hashes of the model that was resolved elsewhere is what its containers carry."""
+    text = f"""
+x-common: &common
+  image: {IMAGE}
+  init: true
+  stop_grace_period: 0s
+  command: ["sh", "-c", "exec sleep 3600"]
+services:
+  plain: {{<<: *common, network_mode: none, environment: [TAG, UNSET]}}
+  given: {{<<: *common, network_mode: none, env_file: [conf/web.env], environment: {{PWD: , D: "a$$b"}}}}
+  mounts:
+    <<: *common
+    network_mode: none
+    volumes: ["./conf/web.env:/a:ro", "$PWD/conf:/b:ro", "data:/data"]
+    labels: {{where: "$PWD/x"}}
+  configured:
+    <<: *common
+    network_mode: none
+    configs: [one, {{source: two, target: /two}}]
+    secrets: [one]
+    env_file: conf/web.env
+  debug: {{<<: *common, network_mode: none, profiles: [debug], scale: 2, env_file: conf/web.env}}
+  front: {{<<: *common, networks: {{front: {{aliases: [f]}}}}, env_file: conf/web.env}}
+volumes: {{data: }}
+networks: {{front: }}
+configs: {{one: {{file: ./conf/web.env}}, two: {{content: "two ${{TAG}}"}}}}
+secrets: {{one: {{file: ./conf/web.env}}}}
+"""
+    files = {"conf/web.env": "GIVEN=$TAG\nNOVALUE\nQUOTED='$x'\nDOLLARS=$$y\n"}
+    options: dict[str, Any] = {"env": {"TAG": "t1"}, "files": files, "profiles": ("debug",)}
+    good(await driver.deploy(name, text, **options))
+    (wanted,) = (await driver.container.revision_store().history(ProjectName(name))).revisions
+    found = await driver.container.engine_state().containers(ProjectName(name))
+    assert len(wanted.expected) == 6
+    for service in wanted.expected:
+        assert service.config_hash is not None, service.name
+        assert {one.config_hash for one in found if one.service == service.name} == {
+            service.config_hash
+        }
+    planned = good(await driver.ends(PlanCompose(deployment(name, text, **options))))
+    assert {one["action"] for one in planned.data["services"]} == {"keep"}
+    removed = await driver.ends(RemoveCompose(ProjectName(name), volumes=True))
+    assert removed.state == "succeeded"
+
+
+async def test_a_job_that_says_that_it_is_meant_to_end(driver: Driver, name: str) -> None:
+    def services(code: int) -> dict[str, object]:
+        labels = {"instadeploy.completes": "true"}
+        return {"web": runs(), "job": runs(f"sleep 0.3; exit {code}", labels=labels)}
+
+    good(await driver.deploy(name, services(0)))
+    assert await driver.drift(name) == []
+    planned = good(await driver.ends(PlanCompose(deployment(name, services(0)))))
+    assert {one["action"] for one in planned.data["services"]} == {"keep"}
+    failed = await driver.deploy(name, services(3))
+    assert failed.data["services"] == {"job": "bad"}
+    assert failed.data["rolled_back_to"] == 1
+    wrong = {"web": runs(labels={"instadeploy.completes": "perhaps"})}
+    refused = await driver.deploy(name, wrong)
+    assert refused.data["reason"] == "invalid_input"
+    assert "services.web.labels.instadeploy.completes" in refused.error
+    assert await driver.drift(name) == []
+
+
+async def test_what_somebody_has_paused_is_no_obstacle(driver: Driver, name: str) -> None:
+    services: dict[str, object] = {"web": runs(scale=2), "db": runs()}
+    good(await driver.deploy(name, services))
+    before = running(name)
+    docker("pause", f"{name}-web-2")
+    again = good(await driver.deploy(name, services))
+    assert again.steps[2:4] == ["unpause", "apply"]
+    assert running(name) == before
+
+    # Nor is it one to what takes a failed deployment back, ...
+    docker("pause", f"{name}-db-1")
+    broken = {**services, "web": runs("exit 3", scale=2)}
+    failed = await driver.deploy(name, broken, wait=False)
+    assert failed.data["rolled_back_to"] == 2, failed
+    # ... to going back, or, since the engine does that by itself, to a restart and a stop.
+    for command in (RollbackCompose, RestartCompose, StopCompose):
+        docker("pause", f"{name}-web-1", f"{name}-db-1")
+        good(await driver.ends(command(ProjectName(name))))
+    assert running(name) == {}
 
 
 async def test_a_restart_is_of_the_services_that_it_names(driver: Driver, name: str) -> None:

@@ -11,14 +11,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.docker.conftest import IMAGE
 from tests.integration.docker.driver import checked, docker, running, runs, until
 from tests.support.agent_process import AgentProcess, running_agent
 from tests.support.control_plane import AgentPeer, ControlPlane, deploy_payload
@@ -27,22 +25,6 @@ from tests.support.registry import Registry, running_registry
 PASSWORD = "pass-word-of-ann"
 SECRET = "value-of-a-secret-variable"
 SETTINGS = {"AGENT_SETTLE_TIME": "0.3"}
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as one:
-        one.add_user("ann", PASSWORD)
-        one.add_user("host", "hosts")
-        yield one
-
-
-@pytest.fixture
-def image(registry: Registry) -> Iterator[str]:
-    """One that only the registry has."""
-    reference = registry.push(IMAGE, "team/demo:1")
-    yield reference
-    subprocess.run(["docker", "rmi", "--no-prune", reference], capture_output=True, check=False)
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import pytest
 
 from adapters.filesystem.registry_logins import LocalRegistryLogins
 from domain.commands import RegistryLogin
-from tests.integration.docker.conftest import IMAGE
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 
 PASSWORD = "p:ä\"w'$(x) "
 HELPER = """#!/bin/sh
@@ -26,21 +25,6 @@ case $1 in
     *) cat >/dev/null ;;
 esac
 """
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with running_registry() as one:
-        one.add_user("ann", PASSWORD)
-        one.add_user("host", "hosts")
-        yield one
-
-
-@pytest.fixture
-def image(registry: Registry) -> Iterator[str]:
-    reference = registry.push(IMAGE, "team/demo:1")
-    yield reference
-    subprocess.run(["docker", "rmi", "--no-prune", reference], capture_output=True, check=False)
 
 
 @pytest.fixture

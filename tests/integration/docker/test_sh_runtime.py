@@ -36,6 +36,13 @@ class TestShComposeRuntime(ComposeRuntimeContract):
 
         return write
 
+    @pytest.fixture
+    def put(self) -> Callable[[Project, str, bytes], None]:
+        def put(project: Project, path: str, content: bytes) -> None:
+            (Path(project.directory) / path).write_bytes(content)
+
+        return put
+
 
 async def test_whether_compose_is_supported_is_found_out_once_and_asked_again_until_then(
     tmp_path: Path,

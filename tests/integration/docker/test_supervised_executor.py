@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.compose.process import ProcessRunner
-from adapters.compose.sh_runtime import ShComposeRuntime
 from adapters.compose.supervised import StepBounds, SupervisedComposeExecutor
+from adapters.engine.state import SocketEngineState
 from application.ports.compose_executor import ComposeExecutor
-from application.ports.compose_runtime import ComposeRuntime
+from application.ports.engine_state import EngineState
 from domain.project import Project, ProjectName
 from entrypoints.agent.container import compose_environment
 from entrypoints.agent.settings import AgentSettings
@@ -22,6 +21,7 @@ from tests.contracts.compose_executor import ComposeExecutorContract
 from tests.contracts.executor_lives import ExecutorLivesContract
 from tests.contracts.executor_surroundings import FIRST_BYTES, LAST_BYTES
 from tests.integration.docker.conftest import take_down
+from tests.integration.docker.driver import docker
 from tests.support.runs import all_collected, end_all, kill_wholly
 
 DEFAULT_BOUNDS = StepBounds()
@@ -67,8 +67,15 @@ class TestSupervisedComposeExecutor(ComposeExecutorContract, ExecutorLivesContra
         return make
 
     @pytest.fixture
-    def runtime(self) -> ComposeRuntime:
-        return ShComposeRuntime(ProcessRunner(compose_environment(AgentSettings(), os.environ)))
+    def state(self) -> EngineState:
+        return SocketEngineState(AgentSettings().docker_host)
+
+    @pytest.fixture
+    def pause(self) -> Callable[[Project, str], Awaitable[None]]:
+        async def pause(_project: Project, name: str) -> None:
+            docker("pause", name)
+
+        return pause
 
     @pytest.fixture
     def project(self, tmp_path: Path, project_name: str) -> Callable[[bytes], Project]:

@@ -27,7 +27,9 @@ def state(tmp_path: Path) -> Path:
 @pytest.fixture
 def filling(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def fill() -> None:
-        monkeypatch.setattr(os, "write", failing_with(errno.ENOSPC))
+        """Nothing gets more room; what has some already is written with `pwrite`."""
+        for call in ("write", "posix_fallocate"):
+            monkeypatch.setattr(os, call, failing_with(errno.ENOSPC))
 
     return fill
 

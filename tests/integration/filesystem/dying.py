@@ -1,22 +1,17 @@
-"""A program that is killed at every system call that changes the disk, one by one.
+"""What the adapters of the state directory and of projects are at when they are killed.
 
-`python -m tests.integration.filesystem.dying SCENARIO DIRECTORY`: for each number there is a directory
-`<number>-<how>`, a copy of `DIRECTORY/start`, in which a process did what the scenario says until it
-was killed at its call of that number: before it, or, where it writes, in the middle. After it is the
-same as before the next.
+`python -m tests.integration.filesystem.dying SCENARIO DIRECTORY`
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import errno
 import os
-import shutil
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from adapters.filesystem.private_parts import LocalPrivateParts
 from adapters.filesystem.project_files import LocalProjectFiles
@@ -25,10 +20,14 @@ from adapters.filesystem.revision_store import LocalRevisionStore
 from domain.revision import RevisionState
 from tests.contracts import private_parts, project_contents, registry_logins, revision_store
 from tests.contracts.project_contents import PLAIN, RICH
+from tests.integration.project_files.disk import failing_with
+from tests.support.dying import BEFORE, TORN, kill_at_every_call
 
-CALLS = ["open", "write", "fchmod", "rename", "link", "symlink", "unlink", "mkdir", "rmdir"]
-KILLED = 9
-WAYS = ["before", "torn"]
+CALLS = [
+    *("open", "write", "pwrite", "posix_fallocate", "ftruncate", "fchmod", "rename", "link"),
+    *("symlink", "unlink", "mkdir", "rmdir"),
+]
+WAYS = [BEFORE, TORN]  # After a call is the same as before the next.
 
 
 class Disk:
@@ -71,6 +70,12 @@ async def want(disk: Disk) -> None:
     await disk.revisions.want(revision_store.BLOG, 3)
 
 
+async def settle_from_reserve(disk: Disk) -> None:
+    for call in ("write", "posix_fallocate"):
+        setattr(os, call, failing_with(errno.ENOSPC))
+    await settle(disk)
+
+
 async def forget(disk: Disk) -> None:
     await disk.revisions.forget(revision_store.BLOG)
 
@@ -91,56 +96,16 @@ SCENARIOS = {
     scenario.__name__: scenario
     for scenario in (
         *(publish_first, publish_rich, publish_plain, remove),
-        *(add, settle, want, forget, begin_anew),
+        *(add, settle, settle_from_reserve, want, forget, begin_anew),
         *(keep, provide),
     )
 }
 
 
-def die_at(number: int, how: str) -> None:
-    """Let this process end without a farewell at its call of that number."""
-    numbers = itertools.count(1)
-
-    def deadly(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def call_or_die(*arguments: Any, **options: Any) -> Any:
-            is_read = name == "open" and not arguments[1] & os.O_CREAT
-            is_whole = how == "torn" and name != "write"
-            if is_read or is_whole or next(numbers) != number:
-                return call(*arguments, **options)
-            if how == "torn":
-                fd, data = arguments
-                call(fd, data[: len(data) // 2])
-            os._exit(KILLED)
-
-        return call_or_die
-
-    for name in CALLS:
-        setattr(os, name, deadly(name, getattr(os, name)))
-
-
-async def live(scenario: str, directory: Path) -> None:
+def live(scenario: str, directory: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
-        await SCENARIOS[scenario](Disk(directory, executor))
-
-
-def kill_at_every_call(scenario: str, root: Path) -> None:
-    for how in WAYS:
-        for number in itertools.count(1):
-            directory = root / f"{number}-{how}"
-            shutil.copytree(root / "start", directory, symlinks=True)
-            child = os.fork()
-            if child == 0:
-                try:
-                    die_at(number, how)
-                    asyncio.run(live(scenario, directory))
-                    os._exit(0)
-                finally:
-                    os._exit(1)
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            if code == 0:
-                break
-            assert code == KILLED, f"{directory.name} ended with {code}"
+        asyncio.run(SCENARIOS[scenario](Disk(directory, executor)))
 
 
 if __name__ == "__main__":
-    kill_at_every_call(sys.argv[1], Path(sys.argv[2]))
+    kill_at_every_call(partial(live, sys.argv[1]), Path(sys.argv[2]), calls=CALLS, ways=WAYS)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from adapters.filesystem.private_directory import PrivateDirectory
+from adapters.filesystem.reserve import FILES
 from adapters.filesystem.revision_store import LocalRevisionStore
 from adapters.filesystem.sealed import seal
 from application.ports.revision_store import RevisionStore
@@ -79,6 +80,8 @@ async def test_all_is_for_the_agents_user_alone(
     digest = content().digest
     assert found == {
         "revisions": "0o700",
+        "revisions/.reserve": "0o700",
+        **{f"revisions/.reserve/{number}": "0o600" for number in range(FILES)},
         "revisions/blog": "0o700",
         "revisions/blog/history.json": "0o600",
         "revisions/blog/contents": "0o700",
@@ -201,7 +204,7 @@ async def test_a_disk_that_fails_is_said_and_the_next_call_is_right(
 async def test_a_small_disk_that_is_really_full_keeps_what_is_there(
     executor: Executor, tmp_path: Path
 ) -> None:
-    with small_disk(tmp_path / "small") as disk:
+    with small_disk(tmp_path / "small", "1m") as disk:
         store = LocalRevisionStore(disk, executor)
         await store.add(BLOG, draft("job-1"))
         before = entries(disk)
@@ -243,7 +246,7 @@ async def test_what_a_killed_agent_left_of_a_forgotten_history_goes(
     await store.add(BLOG, draft("job-1"))
     (state / "revisions" / "blog").rename(state / "revisions" / ".forgotten.blog")
     await store.forget(BLOG)
-    assert entries(state) == {"revisions"}
+    assert {path.name for path in (state / "revisions").iterdir()} == {".reserve"}
 
 
 async def test_projects_at_once_do_not_disturb_each_other(executor: Executor, state: Path) -> None:

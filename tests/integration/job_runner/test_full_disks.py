@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,54 +11,42 @@ from adapters.compose.run_directory import TAIL_RESERVE_BYTES, RunDirectory
 from application.ports.compose_executor import ComposeAction
 from domain.errors import NoSpace
 from tests.integration.job_runner.conftest import BLOG, Bench, over, printed
+from tests.support.small_disk import SmallDisk, small_disk
 
 UP = ComposeAction.UP
 DISK_BYTES = 1024 * 1024
 
 
 @pytest.fixture
-def small_disk(bench: Bench) -> Iterator[Path]:
+def disk(bench: Bench) -> Iterator[SmallDisk]:
     """Where the runs are, on a file system of their own."""
-    assert os.geteuid() == 0, "mounting a file system needs root"
-    bench.runs.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(bench.runs)]
-    subprocess.run(mount, check=True)
-    try:
-        yield bench.runs
-    finally:
-        subprocess.run(["umount", "--lazy", str(bench.runs)], check=True)
-
-
-def fill(disk: Path) -> None:
-    """Take every byte that is left."""
-    with (disk / "filler").open("ab", buffering=0) as filler, contextlib.suppress(OSError):
-        while True:
-            filler.write(bytes(4096))
+    with small_disk(bench.runs, str(DISK_BYTES)) as disk:
+        yield disk
 
 
 async def test_nothing_starts_where_there_is_no_room(
-    bench: Bench, small_disk: Path, token: str
+    bench: Bench, disk: SmallDisk, token: str
 ) -> None:
     bench.docker("echo > $bench/ran")
-    fill(small_disk)
+    disk.fill()
     for _ in range(2):
         with pytest.raises(NoSpace):
             await bench.executor().start(token, UP, BLOG, deadline_s=60)
     assert not bench.has_said("ran")
-    assert [path.name for path in small_disk.iterdir()] == ["filler"]
-    (small_disk / "filler").unlink()
+    disk.empty()
+    assert list(bench.runs.iterdir()) == []
     step = await bench.executor().start(token, UP, BLOG, deadline_s=60)
     assert (await over(step)).exit_code == 0
 
 
 async def test_a_disk_that_is_full_meanwhile_does_not_keep_the_end_from_being_recorded(
-    bench: Bench, small_disk: Path, token: str
+    bench: Bench, disk: SmallDisk, token: str
 ) -> None:
     step = await bench.start(
         "echo before; echo > $bench/started; read _ < $bench/gate; echo after; exit 5", token=token
     )
     await bench.said("started")
-    fill(small_disk)
+    disk.fill()
     bench.open_gate()
     ended = await over(step)
     assert ended.exit_code == 5
@@ -73,29 +57,29 @@ async def test_a_disk_that_is_full_meanwhile_does_not_keep_the_end_from_being_re
 
 
 async def test_one_that_waits_can_be_ended_on_a_full_disk(
-    bench: Bench, small_disk: Path, token: str
+    bench: Bench, disk: SmallDisk, token: str
 ) -> None:
     step = await bench.start("echo > $bench/started; read _ < $bench/gate", token=token)
     await bench.said("started")
-    fill(small_disk)
+    disk.fill()
     await step.end("cancel")
     assert (await over(step)).ended_by == "cancel"
 
 
 async def test_a_run_can_be_revoked_and_discarded_on_a_full_disk(
-    bench: Bench, small_disk: Path, token: str
+    bench: Bench, disk: SmallDisk, token: str
 ) -> None:
-    RunDirectory(small_disk / token).create()
-    fill(small_disk)
+    RunDirectory(bench.runs / token).create()
+    disk.fill()
     executor = bench.executor()
     assert await executor.find(token) is None
-    assert (small_disk / token / "revoked").exists()
+    assert (bench.runs / token / "revoked").exists()
     await executor.discard(token)
     assert await executor.known_tokens() == frozenset()
 
 
 async def test_more_output_than_there_is_room_for_does_not_stop_the_command(
-    bench: Bench, small_disk: Path, token: str
+    bench: Bench, disk: SmallDisk, token: str
 ) -> None:
     everything = "".join(f"line {number}\n" for number in range(300_000)).encode()
     step = await bench.start("seq -f 'line %.0f' 0 299999", token=token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import stat
@@ -33,6 +34,7 @@ from tests.contracts.job_journal import (
 )
 from tests.integration.journal.conftest import RealDisk
 from tests.integration.project_files.disk import entries, failing_with, mode
+from tests.support.small_disk import SmallDisk, small_disk
 
 OnDisk = Callable[..., DurableJobJournal]
 
@@ -271,28 +273,27 @@ async def test_tombstones_are_durable_before_what_they_are_of_is_gone(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 7 MiB."""
-    path = tmp_path / "small"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=7m", "tmpfs", str(path)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("this user may mount no file system; the contract has a simulated full disk")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with contextlib.ExitStack() as exits:
+        try:
+            yield exits.enter_context(small_disk(tmp_path / "small", "7m"))
+        except subprocess.CalledProcessError:
+            pytest.skip(
+                "this user may mount no file system; the contract has a simulated full disk"
+            )
 
 
 async def test_a_disk_that_is_really_full_takes_ends_and_recovers_without_a_restart(
-    small_disk: Path, on_disk: OnDisk
+    disk: SmallDisk, on_disk: OnDisk
 ) -> None:
-    others = small_disk / "others"
+    state = disk.directory / "state"
+    others = disk.directory / "others"
     others.write_bytes(bytes(7 * 2**19))
-    journal, applied = on_disk(small_disk / "state"), list[Record]()
+    journal, applied = on_disk(state), list[Record]()
     await journal.open(applied.append)
     with pytest.raises(NoSpace):
         await append_many_and_large(journal)
-    with others.open("ab") as more:
-        more.write(bytes(os.statvfs(small_disk).f_bavail * 4096))
+    disk.fill()
     for number in range(40):
         await journal.append(finished(number, "x" * 20_000), from_reserve=True)
         with pytest.raises(NoSpace):
@@ -300,13 +301,14 @@ async def test_a_disk_that_is_really_full_takes_ends_and_recovers_without_a_rest
     with pytest.raises(NoSpace):
         await journal.compact(lambda: Compaction([], [tombstone(2)]))
     await journal.append(finished(40), from_reserve=True)
-    assert RealDisk(small_disk / "state").durable() == applied
+    assert RealDisk(state).durable() == applied
     others.unlink()
+    disk.empty()
     await journal.append(EPOCH)
     await journal.compact(lambda: Compaction([EPOCH], [tombstone(3)]))
     await journal.append(JOBS[0])
     assert journal.tombstone("job-3") == tombstone(3)
-    found, again = await reopened(journal, lambda: on_disk(small_disk / "state"))
+    found, again = await reopened(journal, lambda: on_disk(state))
     assert found == [EPOCH, JOBS[0]]
     await again.close()
 

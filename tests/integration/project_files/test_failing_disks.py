@@ -31,6 +31,7 @@ from tests.contracts.project_contents import (
     publish,
 )
 from tests.integration.project_files.disk import entries, failing_with
+from tests.support import small_disk as disks
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -132,18 +133,14 @@ async def test_a_small_disk_that_is_really_full_keeps_the_old_file(
 
 
 @contextlib.contextmanager
-def small_disk(path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB; where this user may mount none, writes fail as on one."""
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)]
-    if os.geteuid() == 0 and subprocess.run(mount, check=False).returncode == 0:
+def small_disk(path: Path, size: str = "64k") -> Iterator[Path]:
+    """A file system of this size; where this user may mount none, large writes fail as on one."""
+    with contextlib.ExitStack() as exits:
         try:
-            yield path
-        finally:
-            subprocess.run(["umount", str(path)], check=True)
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "write", refusing_large_files())
+            exits.enter_context(disks.small_disk(path, size))
+        except subprocess.CalledProcessError:
+            patch = exits.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(os, "write", refusing_large_files())
         yield path
 
 

@@ -50,10 +50,11 @@ def transport_to(
     pong_s: float = HANG_S,
     close_s: float = 0.2,
     versions: Sequence[Literal[1, 2]] = (2, 1),
+    token: str | None = TOKEN,
 ) -> WebSocketTransport:
     times = LinkTimes(stage_s=stage_s, ping_s=ping_s, pong_s=pong_s, close_s=close_s)
     return WebSocketTransport(
-        url, token=TOKEN, facts=FakeHost().facts(), times=times, tls=tls, versions=versions
+        url, token=token, facts=FakeHost().facts(), times=times, tls=tls, versions=versions
     )
 
 

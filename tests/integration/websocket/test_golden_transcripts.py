@@ -32,7 +32,8 @@ from websockets.http11 import Request, Response
 from application.agent.room import DispatchLimits
 from domain.policy import policy_from_document
 from tests.fakes.compose_runtime import Scripted
-from tests.fakes.deployment import DEADLINES, FakeDeployment
+from tests.fakes.deployment import FakeDeployment
+from tests.fakes.handlers import DEADLINES
 from tests.integration.websocket.agents import HurriedClock, running_agent
 from tests.integration.websocket.peers import HANG_S, port_of, soon, transport_to
 

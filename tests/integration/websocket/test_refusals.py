@@ -194,3 +194,13 @@ async def test_no_refused_connection_stays_open() -> None:
     async with raw_server(refuses) as server:
         await refusal_of(transport_to(server.url()))
         await soon((await soon(server.arrivals.get())).gone.wait())
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+async def test_an_agent_with_a_key_is_not_told_to_check_its_token(status: str) -> None:
+    async with raw_server(answers(http(status))) as server:
+        failure = await refusal_of(transport_to(server.url(), token=None))
+
+    assert isinstance(failure, TransportRefused)
+    assert "sends no token with the upgrade request" in failure.advice
+    assert "AGENT_SECRET_TOKEN" not in failure.advice

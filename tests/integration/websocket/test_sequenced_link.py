@@ -15,6 +15,7 @@ from domain.link_messages import Accept, Ending, Heartbeat, Result
 from tests.integration.websocket.peers import (
     CLOSE,
     TEXT,
+    TOKEN,
     V2,
     RawPeer,
     Script,
@@ -40,10 +41,10 @@ def _closes_with(code: int, *headers: str) -> Script:
     return script
 
 
-async def _end_of(code: int) -> TransportLost | TransportRefused:
+async def _end_of(code: int, token: str | None = TOKEN) -> TransportLost | TransportRefused:
     """What is heard, and raised for whoever says something, when the peer closes with a code."""
     async with raw_server(_closes_with(code, V2)) as server:
-        link = await sequenced_link_of(transport_to(server.url()))
+        link = await sequenced_link_of(transport_to(server.url(), token=token))
         heard = await _failure_of(link.hear())
         said = await _failure_of(link.say(ACCEPT))
         await soon(link.close(Ending.GOING_AWAY, "it is gone"))
@@ -62,16 +63,18 @@ async def _failure_of(waiting: Awaitable[object]) -> TransportLost | TransportRe
 
 
 @pytest.mark.parametrize(
-    ("code", "why", "advice"),
+    ("token", "code", "why", "advice"),
     [
-        (4401, "does not accept who this agent says it is", "check AGENT_SECRET_TOKEN"),
-        (4403, "has revoked this agent", "whether this agent was revoked there"),
+        (TOKEN, 4401, "does not accept who this agent says it is", "check AGENT_SECRET_TOKEN"),
+        (TOKEN, 4403, "has revoked this agent", "whether this agent was revoked there"),
+        (None, 4401, "does not accept who this agent says it is", "does not know this host's key"),
+        (None, 4403, "has revoked this agent", "set a fresh AGENT_ENROLL_TOKEN"),
     ],
 )
 async def test_a_link_that_was_refused_is_refused_with_advice(
-    code: int, why: str, advice: str
+    token: str | None, code: int, why: str, advice: str
 ) -> None:
-    end = await _end_of(code)
+    end = await _end_of(code, token)
 
     assert isinstance(end, TransportRefused)
     assert why in str(end)
@@ -132,7 +135,12 @@ async def test_no_close_code_refuses_an_agent_of_the_first_version() -> None:
 
 @pytest.mark.parametrize(
     ("ending", "code"),
-    [(Ending.GOING_AWAY, 1001), (Ending.VIOLATION, 4400), (Ending.TOO_SLOW, 4408)],
+    [
+        (Ending.GOING_AWAY, 1001),
+        (Ending.VIOLATION, 4400),
+        (Ending.DISTRUST, 4401),
+        (Ending.TOO_SLOW, 4408),
+    ],
 )
 @pytest.mark.parametrize(
     ("reason", "sent"),

@@ -15,7 +15,7 @@ from tests.integration.websocket.peers import (
 )
 
 
-async def _request_to(path: str) -> tuple[str, list[tuple[str, str]]]:
+async def _request_to(path: str, token: str | None = TOKEN) -> tuple[str, list[tuple[str, str]]]:
     seen: list[tuple[str, list[tuple[str, str]]]] = []
 
     async def script(peer: RawPeer) -> None:
@@ -24,7 +24,7 @@ async def _request_to(path: str) -> tuple[str, list[tuple[str, str]]]:
 
     async with raw_server(script) as server:
         with pytest.raises(TransportLost):
-            await soon(transport_to(server.url(path)).connect())
+            await soon(transport_to(server.url(path), token=token).connect())
         request_line, headers = seen[0]
         return request_line, [
             (
@@ -51,6 +51,14 @@ async def test_the_upgrade_request_carries_exactly_the_protocols_headers() -> No
         ("X-Agent-Hostname", "web-1"),
         ("X-Agent-Version", "1.0.0"),
     ]
+
+
+async def test_an_agent_with_a_key_sends_no_token_and_offers_the_second_version_alone() -> None:
+    _, headers = await _request_to("/ws", token=None)
+
+    names = [name for name, _ in headers]
+    assert "Authorization" not in names
+    assert ("Sec-WebSocket-Protocol", "instadeploy.v2") in headers
 
 
 async def test_path_and_query_of_the_url_are_asked_for_as_they_are() -> None:

@@ -1,0 +1,181 @@
+"""The hosts in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, exists, or_, select
+
+from adapters.storage import host_changes
+from adapters.storage.host_changes import host_with_id
+from adapters.storage.host_rows import enrolment_of, host_of
+from adapters.storage.job_rows import by_values
+from adapters.storage.pages import by_name, newest_first
+from adapters.storage.reader import Reader
+from adapters.storage.tables import ENROLMENTS, HOST_LABELS, HOSTS
+from adapters.storage.writer import Writer
+from application.ports.host_directory import Revoked
+from domain.errors import NotFound
+from domain.fleet.host import AgentReport, Enrolment, EnrolmentId, Host, HostId, HostName
+from domain.fleet.labels import NO_LABELS, Labels, Selector
+from domain.fleet.page import Page, PageRequest
+
+_BY_NAME = (HOSTS.c.name_key, HOSTS.c.id)
+_IS_LIVE = HOSTS.c.revoked_at.is_(None)
+
+
+class SqlHostDirectory:
+    """See `HostDirectory`."""
+
+    def __init__(self, writer: Writer, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def add_enrolment(self, enrolment: Enrolment, token_hash: str) -> None:
+        """See `HostDirectory`."""
+        await self._writer.carry_out(
+            lambda tx: host_changes.add_enrolment(tx, enrolment, token_hash), host_ids=()
+        )
+
+    async def enrolments(self, page: PageRequest) -> Page[Enrolment]:
+        """See `HostDirectory`."""
+        return await self._reader(
+            lambda connection: newest_first(
+                connection, [select(ENROLMENTS)], ENROLMENTS.c.place, page, enrolment_of
+            )
+        )
+
+    async def withdraw(self, enrolment_id: EnrolmentId) -> None:
+        """See `HostDirectory`."""
+        await self._writer.carry_out(
+            lambda tx: host_changes.withdraw(tx, enrolment_id), host_ids=()
+        )
+
+    async def redeem(self, token_hash: str, host: Host, now: float) -> Host:
+        """See `HostDirectory`."""
+        return await self._writer.carry_out(
+            lambda tx: host_changes.redeem(tx, token_hash, host, now), host_ids=[host.id]
+        )
+
+    async def add(self, host: Host, token_hash: str) -> None:
+        """See `HostDirectory`."""
+        await self._writer.carry_out(
+            lambda tx: host_changes.add(tx, host, token_hash), host_ids=[host.id]
+        )
+
+    async def host(self, host_id: HostId) -> Host:
+        """See `HostDirectory`."""
+        return await self._reader(lambda connection: host_with_id(connection, host_id))
+
+    async def named(self, name_or_id: str) -> Host:
+        """See `HostDirectory`."""
+        found = await self._reader(lambda connection: _found(connection, [name_or_id]))
+        if name_or_id not in found:
+            raise NotFound(f"there is no host {name_or_id[:80]!r}")
+        return found[name_or_id]
+
+    async def with_token(self, token_hash: str) -> Host | None:
+        """See `HostDirectory`."""
+        return await self._reader(lambda connection: _with_token(connection, token_hash))
+
+    async def hosts(
+        self, page: PageRequest, labels: Labels = NO_LABELS, *, with_revoked: bool = False
+    ) -> Page[Host]:
+        """See `HostDirectory`."""
+        query = _having(labels) if with_revoked else _having(labels).where(_IS_LIVE)
+        return await self._reader(
+            lambda connection: by_name(connection, query, _BY_NAME, page, host_of)
+        )
+
+    async def selected(self, selector: Selector) -> Sequence[Host]:
+        """See `HostDirectory`."""
+        return await self._reader(lambda connection: _selected(connection, selector))
+
+    async def rename(self, host_id: HostId, name: HostName) -> Host:
+        """See `HostDirectory`."""
+        return await self._writer.carry_out(
+            lambda tx: host_changes.rename(tx, host_id, name), host_ids=[host_id]
+        )
+
+    async def set_labels(self, host_id: HostId, labels: Labels) -> Host:
+        """See `HostDirectory`."""
+        return await self._writer.carry_out(
+            lambda tx: host_changes.set_labels(tx, host_id, labels), host_ids=[host_id]
+        )
+
+    async def set_token(self, host_id: HostId, token_hash: str) -> Host:
+        """See `HostDirectory`."""
+        return await self._writer.carry_out(
+            lambda tx: host_changes.set_token(tx, host_id, token_hash), host_ids=[host_id]
+        )
+
+    async def revoke(self, host_id: HostId, at: float) -> Revoked:
+        """See `HostDirectory`."""
+        return await self._writer.carry_out(
+            lambda tx: host_changes.revoke(tx, host_id, at), host_ids=[host_id]
+        )
+
+    async def suspect_clone(self, host_id: HostId, at: float | None) -> None:
+        """See `HostDirectory`."""
+        await self._writer.carry_out(
+            lambda tx: host_changes.suspect_clone(tx, host_id, at), host_ids=[host_id]
+        )
+
+    async def note_reports(self, reports: Mapping[HostId, AgentReport]) -> None:
+        """See `HostDirectory`."""
+        await self._writer.carry_out(
+            lambda tx: host_changes.note_reports(tx, reports),
+            weight=1024 * (1 + len(reports)),
+            host_ids=(),  # No job depends on it.
+        )
+
+
+def _with_token(connection: Connection, token_hash: str) -> Host | None:
+    row = connection.execute(select(HOSTS).where(HOSTS.c.token_hash == token_hash)).one_or_none()
+    return None if row is None else host_of(row)
+
+
+def _having(labels: Labels) -> Select[Any]:
+    query = select(HOSTS)
+    for key, value in labels.pairs:
+        query = query.where(
+            exists().where(
+                HOST_LABELS.c.host_id == HOSTS.c.id,
+                HOST_LABELS.c.key == key,
+                HOST_LABELS.c.value == value,
+            )
+        )
+    return query
+
+
+def _selected(connection: Connection, selector: Selector) -> Sequence[Host]:
+    if not selector.hosts:
+        query = _having(selector.labels).where(_IS_LIVE).order_by(*_BY_NAME)
+        hosts = [host_of(row) for row in connection.execute(query)]
+        if not hosts:
+            raise NotFound("no host has these labels")
+        return hosts
+    found = _found(connection, selector.hosts)
+    missing = [name for name in selector.hosts if name not in found or found[name].is_revoked]
+    if missing:
+        raise NotFound(f"there is no host {', '.join(missing)}")
+    return list({found[name].id: found[name] for name in selector.hosts}.values())
+
+
+def _found(connection: Connection, names_or_ids: Sequence[str]) -> dict[str, Host]:
+    """The hosts of these ids, and of what is no id the live ones of these names."""
+    hosts: dict[str, Host] = {}
+    for some in by_values(names_or_ids):
+        keys = [name.lower() for name in some]
+        query = select(HOSTS).where(
+            or_(HOSTS.c.id.in_(some), HOSTS.c.name_key.in_(keys) & _IS_LIVE)
+        )
+        found = [host_of(row) for row in connection.execute(query)]
+        by_key = {host.name.key: host for host in found if not host.is_revoked}
+        by_id: dict[str, Host] = {host.id: host for host in found}
+        for name in some:
+            host = by_id.get(name) or by_key.get(name.lower())
+            if host is not None:
+                hosts[name] = host
+    return hosts

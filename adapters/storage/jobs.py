@@ -1,0 +1,188 @@
+"""The jobs in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from adapters.storage import job_queries, numbering, submitting
+from adapters.storage.job_rows import job_of, job_row
+from adapters.storage.pruning import prune
+from adapters.storage.reader import Reader
+from adapters.storage.writer import Writer
+from application.ports.job_store import JobQuery, Submission, Submitted
+from domain.fleet.deployment import Deployment
+from domain.fleet.host import HostId
+from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
+from domain.fleet.link_state import Heard, LinkState, Outgoing, Recorded
+from domain.fleet.page import Page, PageRequest
+from domain.link_messages import OutputChunk, OutputPosition, Result
+
+_LEAST_WEIGHT: Final = 512
+"""About what an operation holds in memory beside what it writes."""
+
+
+class SqlJobStore:
+    """See `JobStore`."""
+
+    def __init__(self, writer: Writer, reader: Reader, epoch: Callable[[], str]) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._epoch = epoch
+
+    @property
+    def epoch(self) -> str:
+        """See `JobStore`."""
+        return self._epoch()
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """See `JobStore`."""
+        jobs = submission.jobs
+        return await self._writer.carry_out(
+            lambda tx: submitting.submit(tx, submission),
+            weight=len(submission.payload) + _LEAST_WEIGHT * (1 + len(jobs)),
+            host_ids=[job.host_id for job in jobs],
+        )
+
+    async def request_cancel(self, job_id: str, at: float) -> FleetJob:
+        """See `JobStore`."""
+        return await self._writer.carry_out(lambda tx: submitting.request_cancel(tx, job_id, at))
+
+    async def expire(self, now: float) -> Sequence[FleetJob]:
+        """See `JobStore`."""
+        return await self._writer.carry_out(lambda tx: submitting.expire(tx, now))
+
+    async def link_state(self, host_id: HostId) -> LinkState:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: numbering.link_of(connection, host_id)[0])
+
+    async def begin_epoch(self, host_id: HostId, agent_epoch: str, *, anew: bool) -> LinkState:
+        """See `JobStore`."""
+        return await self._writer.carry_out(
+            lambda tx: numbering.begin_epoch(tx, host_id, agent_epoch, anew=anew),
+            host_ids=[host_id],
+        )
+
+    async def output_seen(self, host_id: HostId) -> Mapping[str, OutputPosition]:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: numbering.output_seen(connection, host_id))
+
+    async def reach_generations(self, host_id: HostId, generations: Mapping[str, int]) -> None:
+        """See `JobStore`."""
+        await self._writer.carry_out(
+            lambda tx: numbering.reach_generations(tx, host_id, generations), host_ids=[host_id]
+        )
+
+    async def number(self, host_id: HostId, at: float) -> Sequence[Outgoing]:
+        """See `JobStore`."""
+        return await self._writer.carry_out(
+            lambda tx: numbering.number(tx, host_id, at), host_ids=[host_id]
+        )
+
+    async def outgoing(self, host_id: HostId, after: int, limit: int) -> Sequence[Outgoing]:
+        """See `JobStore`."""
+        return await self._reader(
+            lambda connection: numbering.outgoing(connection, host_id, after, limit)
+        )
+
+    async def queued(self, host_id: HostId) -> Sequence[FleetJob]:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: job_queries.queued(connection, host_id))
+
+    async def mark_sent(self, job_id: str, at: float) -> bool:
+        """See `JobStore`."""
+        return await self._writer.carry_out(lambda tx: numbering.mark_sent(tx, job_id, at))
+
+    async def unfinished(self, host_id: HostId) -> Sequence[FleetJob]:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: job_queries.unfinished(connection, host_id))
+
+    async def payload(self, job_id: str) -> bytes:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: job_queries.payload(connection, job_id))
+
+    async def record(self, heard: Heard) -> Recorded:
+        """See `JobStore`."""
+        return await self._writer.record(heard, _weight_of(heard))
+
+    async def end(
+        self, job_id: str, state: FleetJobState, at: float, *, reason: str, error: str
+    ) -> FleetJob:
+        """See `JobStore`."""
+        return await self._writer.carry_out(
+            lambda tx: submitting.end(tx, job_id, state, at, reason=reason, error=error)
+        )
+
+    async def job(self, job_id: str) -> FleetJob:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: job_of(job_row(connection, job_id)))
+
+    async def result(self, job_id: str) -> JobResult | None:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: job_queries.result(connection, job_id))
+
+    async def jobs(self, query: JobQuery, page: PageRequest) -> Page[FleetJob]:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: job_queries.jobs(connection, query, page))
+
+    async def deployment(self, deployment_id: DeploymentId) -> Deployment:
+        """See `JobStore`."""
+        return await self._reader(
+            lambda connection: job_queries.deployment(connection, deployment_id)
+        )
+
+    async def deployments(self, project: str | None, page: PageRequest) -> Page[Deployment]:
+        """See `JobStore`."""
+        return await self._reader(
+            lambda connection: job_queries.deployments(connection, project, page)
+        )
+
+    async def jobs_of(self, deployment_id: DeploymentId) -> Sequence[FleetJob]:
+        """See `JobStore`."""
+        return await self._reader(lambda connection: job_queries.jobs_of(connection, deployment_id))
+
+    async def tallies(
+        self, deployment_ids: Sequence[DeploymentId]
+    ) -> Mapping[DeploymentId, Mapping[FleetJobState, int]]:
+        """See `JobStore`."""
+        return await self._reader(
+            lambda connection: job_queries.tallies(connection, deployment_ids)
+        )
+
+    async def feed(
+        self,
+        *,
+        job_id: str | None = None,
+        deployment_id: DeploymentId | None = None,
+        after: int = 0,
+        limit: int = 500,
+    ) -> Sequence[FeedEntry]:
+        """See `JobStore`."""
+        return await self._reader(
+            lambda connection: job_queries.feed(connection, job_id, deployment_id, after, limit)
+        )
+
+    async def counts(self) -> dict[FleetJobState, int]:
+        """See `JobStore`."""
+        return await self._reader(job_queries.counts)
+
+    async def oldest_waiting(self) -> float | None:
+        """See `JobStore`."""
+        return await self._reader(job_queries.oldest_waiting)
+
+    async def prune(self, ended_before: float, limit: int) -> int:
+        """See `JobStore`."""
+        return await self._writer.carry_out(lambda tx: prune(tx, ended_before, limit))
+
+
+def _weight_of(heard: Heard) -> int:
+    weight = _LEAST_WEIGHT * (1 + len(heard.messages))
+    for message in heard.messages:
+        match message:
+            case OutputChunk():
+                weight += len(message.chunk)
+            case Result():
+                weight += len(message.logs) + len(message.error)
+            case _:
+                pass
+    return weight

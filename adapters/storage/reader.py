@@ -1,0 +1,33 @@
+"""Reads, from connections that do not write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from adapters.storage.backend import Backend
+from domain.errors import NoSpace, StorageUnavailable
+
+T = TypeVar("T")
+
+
+class Reader:
+    """What was written before a call is seen by it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def __call__(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns; it is called again where the first connection was stale."""
+        try:
+            return await self._once(work)
+        except NoSpace:
+            raise
+        except StorageUnavailable:
+            return await self._once(work)
+
+    async def _once(self, work: Callable[[Connection], T]) -> T:
+        async with self._backend.reading() as connection:
+            return await connection.run_sync(work)

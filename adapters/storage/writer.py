@@ -1,0 +1,266 @@
+"""Those who must wait for the database wait for it together: one connection writes, in one order.
+
+What comes while a transaction is being committed shares the next one. In it each operation has a
+savepoint, so that one that fails takes nothing with it; what agents have said is recorded in common,
+as long as nothing else that concerns the same host came in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from adapters.storage.failures import is_of_one_operation, translation_of
+from adapters.storage.transaction import Transaction
+from domain.errors import Busy, InstaDeployError, NoSpace, StorageUnavailable
+from domain.fleet.host import HostId
+from domain.fleet.link_state import Heard, Recorded
+
+T = TypeVar("T")
+
+MAX_WAITING: Final = 20_000
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+MOST_TOGETHER: Final = 1_000
+MOST_BYTES_TOGETHER: Final = 16 * 1024 * 1024
+"""So that nobody waits long for others, and a transaction does not grow without bound."""
+
+_LOG = logging.getLogger(__name__)
+
+Work = Callable[[Transaction], T]
+RecordAll = Callable[[Transaction, Sequence[Heard]], Sequence[Recorded | InstaDeployError]]
+
+
+class WritingConnection(Protocol):
+    """The connection that alone writes; see `connecting`."""
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Carry out and commit, if anything was written, and return what `work` returned.
+
+        Raises what `work` raises, with nothing done, and `StorageUnavailable` as `JobStore` says.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Operation:
+    """`host_ids` are of the hosts that it concerns, None for any. `heard` is recorded in common."""
+
+    work: Work[Any]
+    weight: int
+    future: asyncio.Future[Any]
+    host_ids: frozenset[HostId] | None
+    heard: Heard | None = None
+
+    def succeed(self, result: object) -> None:
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def fail(self, failure: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(failure)
+
+
+_Outcome = tuple[_Operation, object]
+"""What an operation has led to; an exception is what it raises."""
+
+
+class Writer:
+    """`serve` has to run for as long as it is used."""
+
+    def __init__(
+        self,
+        connection: WritingConnection,
+        record_all: RecordAll,
+        *,
+        max_waiting: int = MAX_WAITING,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+    ) -> None:
+        self._connection = connection
+        self._record_all = record_all
+        self._max_waiting = max_waiting
+        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting: collections.deque[_Operation] = collections.deque()
+        self._waiting_bytes = 0
+        self._news = asyncio.Event()
+        self._is_closed = False
+
+    async def carry_out(
+        self, work: Work[T], *, weight: int = 1024, host_ids: Iterable[HostId] | None = None
+    ) -> T:
+        """Return what `work` returns, once that is durable, or raise what it raises.
+
+        `weight` is about how many bytes it holds. `host_ids` are of all hosts that it concerns, where
+        that is known beforehand. Cancelled before its transaction has begun, it is not carried out;
+        later, it is.
+        """
+        known = None if host_ids is None else frozenset(host_ids)
+        return cast("T", await self._enqueue(work, weight, known, None))
+
+    async def record(self, heard: Heard, weight: int) -> Recorded:
+        """Record what a host has said."""
+        work = _recording(self._record_all, heard)
+        known = frozenset({heard.host_id})
+        return cast("Recorded", await self._enqueue(work, weight, known, heard))
+
+    async def serve(self) -> None:
+        """Write, until it is closed and nobody waits any more."""
+        try:
+            while not self._is_closed or self._waiting:
+                await self._news.wait()
+                if batch := self._next_batch():
+                    await self._commit(batch)
+                elif not self._is_closed:
+                    self._news.clear()
+        finally:
+            self._is_closed = True
+            for operation in self._waiting:
+                operation.fail(StorageUnavailable("the database was closed"))
+            self._waiting.clear()
+
+    def close(self) -> None:
+        """Take nothing more; `serve` comes to its end once all that waits is written."""
+        self._is_closed = True
+        self._news.set()
+
+    async def _enqueue(
+        self,
+        work: Work[Any],
+        weight: int,
+        host_ids: frozenset[HostId] | None,
+        heard: Heard | None,
+    ) -> object:
+        if self._is_closed:
+            raise StorageUnavailable("the database is closed")
+        if (
+            len(self._waiting) >= self._max_waiting
+            or self._waiting_bytes + weight > self._max_waiting_bytes
+        ):
+            raise Busy("too much waits for the database")
+        future = asyncio.get_running_loop().create_future()
+        operation = _Operation(work, weight, future, host_ids, heard)
+        self._waiting.append(operation)
+        self._waiting_bytes += weight
+        self._news.set()
+        return await future
+
+    def _next_batch(self) -> list[_Operation]:
+        batch: list[_Operation] = []
+        size = 0
+        while self._waiting and len(batch) < MOST_TOGETHER and size < MOST_BYTES_TOGETHER:
+            operation = self._waiting.popleft()
+            self._waiting_bytes -= operation.weight
+            if not operation.future.done():  # It is, where nobody waits for it any more.
+                batch.append(operation)
+                size += operation.weight
+        return batch
+
+    async def _commit(self, batch: Sequence[_Operation]) -> None:
+        try:
+            outcomes = await self._connection.transact(lambda tx: self._all_of(batch, tx))
+        except NoSpace as exc:
+            if len(batch) == 1:
+                batch[0].fail(exc)
+                return
+            # What is small may still fit.
+            for operation in batch:
+                await self._commit([operation])
+        except Exception as exc:  # noqa: BLE001 - raised to each who waits for it
+            if not isinstance(exc, InstaDeployError):
+                _LOG.error("writing to the database failed: %s", type(exc).__name__, exc_info=exc)
+            for operation in batch:
+                operation.fail(exc)
+        except BaseException:
+            for operation in batch:
+                operation.fail(StorageUnavailable("the database was closed"))
+            raise
+        else:
+            for operation, outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    operation.fail(outcome)
+                else:
+                    operation.succeed(outcome)
+
+    def _all_of(self, batch: Sequence[_Operation], tx: Transaction) -> list[_Outcome]:
+        groups = _grouped(batch)
+        if len(groups) == 1 and len(groups[0]) == 1:
+            (operation,) = batch
+            return [(operation, operation.work(tx))]
+        return [outcome for group in groups for outcome in self._group(group, tx)]
+
+    def _group(self, group: Sequence[_Operation], tx: Transaction) -> list[_Outcome]:
+        heard = [operation.heard for operation in group if operation.heard is not None]
+        if len(heard) < 2:  # noqa: PLR2004
+            return [(operation, _saved(operation.work, tx)) for operation in group]
+        recorded = _saved(lambda tx: self._record_all(tx, heard), tx)
+        if isinstance(recorded, BaseException):
+            # Something that one of them has said cannot be kept: find out whose.
+            return [(operation, _saved(operation.work, tx)) for operation in group]
+        return list(zip(group, recorded, strict=True))
+
+
+def _recording(record_all: RecordAll, heard: Heard) -> Work[Recorded]:
+    def work(tx: Transaction) -> Recorded:
+        (recorded,) = record_all(tx, [heard])
+        if isinstance(recorded, InstaDeployError):
+            raise recorded
+        return recorded
+
+    return work
+
+
+def _saved(work: Work[T], tx: Transaction) -> T | Exception:
+    """Carry it out, or undo it and say why; raises where the database fails."""
+    connection: Connection = tx.connection
+    was_dirty = tx.is_dirty
+    savepoint = connection.begin_nested()
+    try:
+        result = work(tx)
+    except InstaDeployError as exc:
+        failure: Exception = exc
+    except DBAPIError as exc:
+        if not is_of_one_operation(exc):
+            raise
+        failure = translation_of(exc)
+        failure.__cause__ = exc
+    except (OSError, SQLAlchemyError):
+        raise
+    except Exception as exc:  # noqa: BLE001 - raised to who waits for it
+        failure = exc
+    else:
+        savepoint.commit()
+        return result
+    savepoint.rollback()
+    tx.is_dirty = was_dirty
+    return failure
+
+
+def _grouped(batch: Iterable[_Operation]) -> list[list[_Operation]]:
+    """In the order in which they came, but that recordings join those before them where they may."""
+    groups: list[list[_Operation]] = []
+    recordings: list[_Operation] | None = None
+    since: set[HostId] = set()
+    """Hosts that something else concerned since."""
+    for operation in batch:
+        if operation.heard is not None:
+            if recordings is None or operation.heard.host_id in since:
+                recordings, since = [], set()
+                groups.append(recordings)
+            recordings.append(operation)
+            continue
+        groups.append([operation])
+        if operation.host_ids is None:
+            recordings = None
+        else:
+            since |= operation.host_ids
+    return groups

@@ -1,0 +1,1 @@
+"""What operators and agents ask of the control plane."""

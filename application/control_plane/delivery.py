@@ -1,0 +1,232 @@
+"""Sends commands and cancels to one agent that speaks v2: in order, as the database has numbered them.
+
+It works while there is something to send and room for it, and is no task otherwise. Payloads are read
+one at a time, when they are sent; what the agent has not acknowledged is read again after a reconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from application.control_plane.link_tools import LinkTools, is_running
+from application.control_plane.times import seconds_now
+from application.ports.agent_link import AgentLink, CommandFrame
+from domain.errors import NotFound, StorageUnavailable
+from domain.fleet.host import HostId
+from domain.fleet.host_effects import LinkEnd
+from domain.fleet.host_session import HostSession
+from domain.fleet.job import FleetJob, FleetJobState
+from domain.fleet.link_state import Outgoing, OutgoingKind
+from domain.link_messages import CancelMessage
+
+logger = logging.getLogger(__name__)
+
+PAGE: Final = 64
+HEAVY_BYTES: Final = 64 * 1024
+"""Lighter commands are never held back for the sake of what others are sent."""
+TURN_S: Final = 0.25
+ENVELOPE_BYTES: Final = 512
+NO_JOB: Final = "no-job"
+"""Cancelling it is what is said under the number of a command that is not wanted any more, as a number
+cannot be left out. Jobs have other ids."""
+PAYLOAD_LOST: Final = "payload_lost"
+
+
+class Listener(Protocol):
+    """To whom it is said."""
+
+    @property
+    def host_id(self) -> HostId:
+        """Known by now."""
+        ...
+
+    @property
+    def link(self) -> AgentLink:
+        """Where."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nobody any more."""
+        ...
+
+    @property
+    def session(self) -> HostSession:
+        """What has been said so far."""
+        ...
+
+    def end(self, end: LinkEnd, reason: str) -> None:
+        """End the link."""
+        ...
+
+
+class Delivery:
+    """Of one link."""
+
+    __slots__ = ("_again", "_has_news", "_heavy", "_listener", "_task", "_tools")
+
+    def __init__(self, tools: LinkTools, listener: Listener) -> None:
+        self._tools = tools
+        self._listener = listener
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+        self._has_news = False
+        self._heavy = 0
+
+    def wake(self) -> None:
+        """There may be jobs in the database that have no number yet."""
+        self._has_news = True
+        self.go_on()
+
+    def go_on(self) -> None:
+        """There may be something to send, and room for it."""
+        self._again = True
+        if self._listener.link.is_writable:
+            self._let_go()
+        if not is_running(self._task):
+            listener = self._listener
+            self._task = self._tools.crew.start(
+                self._run,
+                f"delivering to {listener.host_id}",
+                lambda: listener.end(LinkEnd.BROKEN, "what was to be sent cannot be"),
+            )
+
+    def stop(self) -> None:
+        """The link is over."""
+        self._again = False
+        self._let_go()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        failures = 0
+        try:
+            while self._again:
+                self._again = False
+                try:
+                    await self._send_some()
+                    failures = 0
+                except StorageUnavailable as exc:
+                    self._again = True
+                    await self._tools.retry_pause(failures, exc)
+                    failures += 1
+        finally:
+            self._task = None
+
+    async def _send_some(self) -> None:
+        await self._number()
+        if not self._may_send():
+            return
+        session = self._listener.session
+        after = session.sent
+        page = await self._tools.store.outgoing(self._listener.host_id, after, PAGE)
+        if self._has_gap(page, after):
+            return
+        for outgoing in page:
+            if not await self._send(outgoing):
+                return
+        self._again = self._again or len(page) == PAGE
+
+    async def _number(self) -> None:
+        if self._has_news:
+            self._has_news = False
+            try:
+                clock, host_id = self._tools.clock, self._listener.host_id
+                await self._tools.store.number(host_id, seconds_now(clock))
+            except StorageUnavailable:
+                self._has_news = True
+                raise
+
+    def _may_send(self) -> bool:
+        listener = self._listener
+        return not listener.is_over and listener.link.is_writable and listener.session.has_room()
+
+    def _has_gap(self, page: Sequence[Outgoing], after: int) -> bool:
+        if not page or page[0].seq == after + 1 or self._listener.session.sent != after:
+            return False
+        logger.error(
+            "host %s: message %d does not follow message %d",
+            self._listener.host_id,
+            page[0].seq,
+            after,
+        )
+        self._listener.end(LinkEnd.BROKEN, "a message is missing")
+        return True
+
+    async def _send(self, outgoing: Outgoing) -> bool:
+        """Whether what comes behind it may be sent too."""
+        session = self._listener.session
+        if outgoing.seq <= session.sent:
+            return True  # It arrived on an earlier link, as its acknowledgement says that came just now.
+        if not self._may_send():
+            return False
+        message = await self._message_of(outgoing)
+        if not self._may_send():
+            return False
+        if outgoing.seq != session.sent + 1:
+            self._again = True  # Something before it is to be sent again.
+            return False
+        size = ENVELOPE_BYTES + (len(message.payload) if isinstance(message, CommandFrame) else 0)
+        if not session.has_room(size):
+            return False
+        if size >= HEAVY_BYTES and self._tools.sending.is_too_much:
+            self._again = True
+            await self._tools.clock.sleep(TURN_S)
+            return False
+        self._say(message, size)
+        session.note_sent(outgoing.seq, size, self._tools.clock.monotonic())
+        return True
+
+    def _say(self, message: CommandFrame | CancelMessage, size: int) -> None:
+        link = self._listener.link
+        if isinstance(message, CancelMessage):
+            link.say(message)
+        else:
+            link.command(message)
+        if not link.is_writable:
+            self._heavy += size
+            self._tools.sending.total += size
+
+    def _let_go(self) -> None:
+        self._tools.sending.total -= self._heavy
+        self._heavy = 0
+
+    async def _message_of(self, outgoing: Outgoing) -> CommandFrame | CancelMessage:
+        session = self._listener.session
+        if outgoing.kind is OutgoingKind.CANCEL:
+            return CancelMessage(outgoing.seq, outgoing.job_id, session.ack())
+        job = await self._tools.store.job(outgoing.job_id)
+        payload = None if job.is_over else await self._payload_of(job)
+        if payload is None:
+            return CancelMessage(outgoing.seq, NO_JOB, session.ack())
+        return CommandFrame(
+            job.id,
+            job.kind,
+            payload,
+            outgoing.seq,
+            outgoing.generation,
+            outgoing.deadline_s,
+            session.ack(),
+        )
+
+    async def _payload_of(self, job: FleetJob) -> bytes | None:
+        """None where it cannot be had, and never will be: the job has failed then."""
+        error = "what it asks for is not kept any more"
+        try:
+            sealed = await self._tools.store.payload(job.id)
+            try:
+                return self._tools.payloads.unsealed(job, sealed)
+            except StorageUnavailable as exc:
+                error = f"what it asks for cannot be read any more: {exc}"
+        except NotFound:
+            pass
+        logger.error("job %s: %s", job.id, error)
+        now = seconds_now(self._tools.clock)
+        await self._tools.store.end(
+            job.id, FleetJobState.FAILED, now, reason=PAYLOAD_LOST, error=error
+        )
+        self._tools.tell([job.id])
+        return None

@@ -1,0 +1,114 @@
+"""Deployments: what was wished for, and what has become of it on each host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from application.control_plane.jobs import Jobs
+from application.control_plane.payloads import Payloads
+from application.control_plane.submitting import AcceptedDeployment, Submitting, Terms
+from application.ports.job_store import JobStore
+from domain.commands import DeployCompose
+from domain.errors import Conflict, NotFound
+from domain.fleet.deployment import Deployment, DeploymentState, outcome_of
+from domain.fleet.job import DeploymentId, FleetJob, FleetJobState
+from domain.fleet.labels import Selector
+from domain.fleet.page import Page, PageRequest
+
+CANCELED_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """A deployment, and how many of its jobs are in each state."""
+
+    deployment: Deployment
+    tally: Mapping[FleetJobState, int]
+
+    @property
+    def state(self) -> DeploymentState:
+        """What the states of its jobs amount to."""
+        return outcome_of(self.tally)
+
+
+class Deployments:
+    """Reading, repeating and canceling deployments."""
+
+    def __init__(
+        self, *, store: JobStore, submitting: Submitting, payloads: Payloads, jobs: Jobs
+    ) -> None:
+        self._store = store
+        self._submitting = submitting
+        self._payloads = payloads
+        self._jobs = jobs
+
+    async def list(self, project: str | None, page: PageRequest) -> Page[DeploymentView]:
+        """The newest first; of one project, where it is given."""
+        found = await self._store.deployments(project, page)
+        tallies = await self._store.tallies([one.id for one in found.items])
+        return Page(
+            [DeploymentView(one, tallies.get(one.id, {})) for one in found.items], found.next
+        )
+
+    async def show(self, deployment_id: str) -> tuple[DeploymentView, Sequence[FleetJob]]:
+        """With its jobs, in the order of its hosts. Raises `NotFound`."""
+        deployment = await self._store.deployment(DeploymentId(deployment_id))
+        jobs = await self._store.jobs_of(deployment.id)
+        return DeploymentView(deployment, tally_of(jobs)), jobs
+
+    async def redeploy(
+        self, deployment_id: str, selector: Selector | None, terms: Terms
+    ) -> AcceptedDeployment:
+        """The same content again, as a new deployment; to the same hosts, unless others are named.
+
+        Raises `NotFound`, and `Conflict` where the content is not kept any more.
+        """
+        deployment = await self._store.deployment(DeploymentId(deployment_id))
+        command = await self._content_of(deployment)
+        return await self._submitting.deploy(
+            selector or deployment.selector, command, terms, redeploy_of=deployment.id
+        )
+
+    async def cancel(self, deployment_id: str) -> tuple[DeploymentView, Sequence[FleetJob]]:
+        """End those of its jobs that are not over, as far as their agents can. Raises `NotFound`."""
+        deployment = await self._store.deployment(DeploymentId(deployment_id))
+        turns = asyncio.Semaphore(CANCELED_AT_ONCE)
+
+        async def cancel(job: FleetJob) -> None:
+            async with turns:
+                # An agent that speaks v1 and has it carries it through.
+                with contextlib.suppress(Conflict):
+                    await self._jobs.cancel(job.id)
+
+        open_jobs = [job for job in await self._store.jobs_of(deployment.id) if not job.is_over]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for job in open_jobs:
+                    group.create_task(cancel(job), name=f"cancel {job.id}")
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        return await self.show(deployment.id)
+
+    async def _content_of(self, deployment: Deployment) -> DeployCompose:
+        for job in await self._store.jobs_of(deployment.id):
+            try:
+                command = await self._payloads.command_of(job)
+            except NotFound:
+                continue
+            assert isinstance(command, DeployCompose)
+            return command
+        raise Conflict(
+            f"what deployment {deployment.id} brought is not kept any more; make a new deployment"
+        )
+
+
+def tally_of(jobs: Sequence[FleetJob]) -> Mapping[FleetJobState, int]:
+    """How many are in each state."""
+    tally: dict[FleetJobState, int] = {}
+    for job in jobs:
+        tally[job.state] = tally.get(job.state, 0) + 1
+    return tally

@@ -1,0 +1,171 @@
+"""Finds out who an agent is: by its token, by its signature, or by an enrolment that makes it a host.
+
+Whoever proves who it is gets in at once, whatever others at its address do: only failures are
+counted. Those are answered slowly, and from some number on an address is told to stay away.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections import OrderedDict
+from typing import Final
+
+from application.control_plane.times import seconds_now
+from application.ports.agent_link import TurnedAway, UpgradeRequest
+from application.ports.clock import Clock
+from application.ports.host_directory import HostDirectory
+from application.ports.identity import Signer
+from application.ports.randomness import Randomness
+from domain.errors import Conflict, Forbidden, NotFound, StorageUnavailable
+from domain.fleet.allowance import Allowance
+from domain.fleet.host import Credential, Host, HostId, HostName
+from domain.fleet.host_effects import LinkEnd
+from domain.fleet.labels import NO_LABELS
+from domain.identity import enroll_text, hello_text, token_hash_of
+from domain.link_messages import Enroll, Hello
+
+logger = logging.getLogger(__name__)
+
+REFUSAL_S: Final = 1.0
+"""So long a wrong proof waits for its answer."""
+MOST_WAITING: Final = 256
+"""Wrong proofs that wait at a time; past that they are answered at once, as waiting costs us more."""
+FAILURES: Final = 20
+FAILURES_PER_S: Final = 0.1
+"""What an address may get wrong at once, and in the long run."""
+STAY_AWAY_S: Final = 60.0
+BUSY_S: Final = 5.0
+ADDRESSES: Final = 10_000
+_NOBODY: Final = "A" * 43 + "="
+"""A key to check signatures of unknown hosts against, so that they take as long as any."""
+_UNNAMED: Final = HostName("new")
+
+
+class Doorkeeper:
+    """Every method gives the host, or how its asker is to be turned away, after a while."""
+
+    def __init__(
+        self,
+        *,
+        directory: HostDirectory,
+        signer: Signer,
+        randomness: Randomness,
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._signer = signer
+        self._randomness = randomness
+        self._clock = clock
+        self._failures: OrderedDict[str, Allowance] = OrderedDict()
+        self._waiting = 0
+
+    async def by_token(self, request: UpgradeRequest) -> Host | TurnedAway:
+        """Whose the bearer token of the upgrade request is."""
+        try:
+            host = None
+            if request.token:
+                # The token is random and long: that the hash is looked up, and how long that takes,
+                # tells nobody anything about another one.
+                host = await self._directory.with_token(token_hash_of(request.token))
+        except StorageUnavailable as exc:
+            return _busy(exc)
+        return await self._judged(host, request.address, "a token")
+
+    async def by_hello(
+        self, hello: Hello, challenge_nonce: str, request: UpgradeRequest
+    ) -> Host | TurnedAway:
+        """Who says HELLO: by its signature, or else by the token of its upgrade request."""
+        if not hello.host_id and not hello.signature:
+            return await self.by_token(request)
+        try:
+            host = await self._directory.host(HostId(hello.host_id))
+        except NotFound:
+            host = None
+        except StorageUnavailable as exc:
+            return _busy(exc)
+        has_key = host is not None and host.credential is Credential.KEY
+        key = host.public_key if host is not None and has_key else _NOBODY
+        text = hello_text(
+            challenge_nonce, hello.nonce, hello.host_id, hello.epoch, self._signer.public_key
+        )
+        is_signed = self._signer.is_signed(text, hello.signature, key)
+        return await self._judged(
+            host if has_key and is_signed else None, request.address, "a signature"
+        )
+
+    async def enrol(
+        self, enroll: Enroll, challenge_nonce: str, request: UpgradeRequest
+    ) -> Host | TurnedAway:
+        """Make a host of whoever has an enrolment's token."""
+        failures = self._failures_of(request.address)
+        if failures is not None and failures.wait_s(1.0, self._clock.monotonic()):
+            return TurnedAway(LinkEnd.TOO_MUCH, STAY_AWAY_S)
+        token_hash = token_hash_of(enroll.token)
+        text = enroll_text(
+            challenge_nonce, enroll.nonce, token_hash, enroll.public_key, self._signer.public_key
+        )
+        if not self._signer.is_signed(text, enroll.signature, enroll.public_key):
+            return await self._judged(None, request.address, "an enrolment's signature")
+        now = seconds_now(self._clock)
+        host = Host(
+            HostId(self._randomness.new_id("host")),
+            _UNNAMED,
+            NO_LABELS,
+            Credential.KEY,
+            now,
+            public_key=enroll.public_key,
+        )
+        try:
+            host = await self._directory.redeem(token_hash, host, now)
+        except (Forbidden, Conflict) as exc:
+            return await self._judged(None, request.address, f"an enrolment ({exc})")
+        except StorageUnavailable as exc:
+            return _busy(exc)
+        return await self._judged(host, request.address, "an enrolment")
+
+    async def _judged(self, host: Host | None, address: str, what: str) -> Host | TurnedAway:
+        if host is not None and not host.is_revoked:
+            return host
+        now = self._clock.monotonic()
+        failures = self._failures_of(address)
+        if failures is None:
+            failures = Allowance(FAILURES, FAILURES_PER_S, now)
+            self._failures[_network_of(address)] = failures
+            while len(self._failures) > ADDRESSES:
+                self._failures.popitem(last=False)
+        if not failures.take(1.0, now):
+            return TurnedAway(LinkEnd.TOO_MUCH, STAY_AWAY_S)
+        if host is not None:
+            logger.warning("%s is host %s's (%s), which is revoked", what, host.name, host.id)
+        logger.warning("%s was not good; it came from %s", what, address)
+        await self._let_wait()
+        return TurnedAway(LinkEnd.UNPROVEN if host is None else LinkEnd.REVOKED)
+
+    async def _let_wait(self) -> None:
+        if self._waiting < MOST_WAITING:
+            self._waiting += 1
+            try:
+                await self._clock.sleep(REFUSAL_S)
+            finally:
+                self._waiting -= 1
+
+    def _failures_of(self, address: str) -> Allowance | None:
+        return self._failures.get(_network_of(address))
+
+
+def _busy(exc: StorageUnavailable) -> TurnedAway:
+    logger.warning("who an agent is cannot be found out: %s", exc)
+    return TurnedAway(LinkEnd.GOING_AWAY, BUSY_S)
+
+
+def _network_of(address: str) -> str:
+    """What one person has as a rule: an address of IPv4, a network of 64 bits of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    mapped = parsed.ipv4_mapped
+    return str(mapped) if mapped is not None else parsed.exploded[:19]

@@ -1,0 +1,147 @@
+"""Hosts as operators see and change them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application.control_plane.enrolments import Enrolments, HostToken
+from application.control_plane.happenings import Happenings
+from application.control_plane.live_hosts import HostLinks
+from application.control_plane.times import seconds_now
+from application.ports.clock import Clock
+from application.ports.host_directory import HostDirectory
+from domain.errors import NotFound
+from domain.fleet.abilities import Abilities, abilities_of
+from domain.fleet.host import Host, HostId, HostName
+from domain.fleet.host_effects import LinkEnd
+from domain.fleet.labels import NO_LABELS, Labels
+from domain.fleet.page import MAX_PAGE, Page, PageRequest
+
+logger = logging.getLogger(__name__)
+
+LOOKED_UP_ONE_BY_ONE: Final = 16
+"""More names than these are read by the page."""
+NAMES_KEPT: Final = 50_000
+"""In memory; nobody but this program changes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A host, and what is known of it at this moment."""
+
+    host: Host
+    is_online: bool
+    abilities: Abilities | None
+
+
+class Hosts:
+    """Reading, naming, labelling and revoking hosts. A host is named by its name or its id."""
+
+    def __init__(
+        self,
+        *,
+        directory: HostDirectory,
+        enrolments: Enrolments,
+        links: HostLinks,
+        happenings: Happenings,
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._enrolments = enrolments
+        self._links = links
+        self._happenings = happenings
+        self._clock = clock
+        self._names: dict[HostId, str] = {}
+
+    async def list(
+        self, page: PageRequest, labels: Labels = NO_LABELS, *, with_revoked: bool = False
+    ) -> Page[HostView]:
+        """Those that have all of the labels, by name."""
+        found = await self._directory.hosts(page, labels, with_revoked=with_revoked)
+        return Page([self.view(host) for host in found.items], found.next)
+
+    async def show(self, name_or_id: str) -> HostView:
+        """Raises `NotFound`."""
+        return self.view(await self._directory.named(name_or_id))
+
+    async def change(
+        self, name_or_id: str, *, name: HostName | None = None, labels: Labels | None = None
+    ) -> HostView:
+        """Rename it, or replace its labels, or both.
+
+        Raises `NotFound`, and `Conflict` where the name is taken: nothing is changed then.
+        """
+        host = await self._present(name_or_id)
+        if name is not None and name != host.name:
+            host = await self._directory.rename(host.id, name)
+            self._names[host.id] = host.name.value
+        if labels is not None and labels != host.labels:
+            host = await self._directory.set_labels(host.id, labels)
+        return self.view(host)
+
+    async def revoke(self, name_or_id: str) -> HostView:
+        """Let nobody connect as this host any more, from this moment on. Again is harmless.
+
+        Raises `NotFound`.
+        """
+        host = await self._directory.named(name_or_id)
+        revoked = await self._directory.revoke(host.id, seconds_now(self._clock))
+        self._links.dismiss(host.id, LinkEnd.REVOKED)
+        self._happenings.tell(revoked.ended)
+        logger.info("host %s (%s) is revoked", host.name, host.id)
+        return self.view(revoked.host)
+
+    async def new_token(self, name_or_id: str) -> HostToken:
+        """Give a host that uses a token another one; who uses the old one is put out at once.
+
+        Raises `NotFound`, and `Conflict` for a host that has a key.
+        """
+        made = await self._enrolments.new_token(name_or_id)
+        self._links.dismiss(made.host.id, LinkEnd.UNPROVEN)
+        return made
+
+    async def settle_clone(self, name_or_id: str) -> HostView:
+        """Note that no two machines use the host's identity any more. Raises `NotFound`."""
+        host = await self._present(name_or_id)
+        await self._directory.suspect_clone(host.id, None)
+        return self.view(await self._directory.host(host.id))
+
+    async def names(self, host_ids: Iterable[HostId]) -> Mapping[HostId, str]:
+        """What these hosts are called, also revoked ones; unknown ones are left out."""
+        wanted = set(host_ids)
+        unknown = wanted - self._names.keys()
+        if len(self._names) + len(unknown) > NAMES_KEPT:
+            self._names.clear()
+            unknown = wanted
+        if len(unknown) <= LOOKED_UP_ONE_BY_ONE:
+            for host_id in unknown:
+                with contextlib.suppress(NotFound):
+                    self._names[host_id] = (await self._directory.host(host_id)).name.value
+        else:
+            await self._read_names(unknown)
+        return {host_id: self._names[host_id] for host_id in wanted & self._names.keys()}
+
+    async def _read_names(self, unknown: AbstractSet[HostId]) -> None:
+        after: str | None = ""
+        while after is not None and not unknown <= self._names.keys():
+            page = await self._directory.hosts(PageRequest(MAX_PAGE, after), with_revoked=True)
+            self._names |= {one.id: one.name.value for one in page.items if one.id in unknown}
+            after = page.next
+
+    def view(self, host: Host) -> HostView:
+        """What there is to say of a host."""
+        report = self._links.report_of(host.id)
+        if report is not None:
+            host = replace(host, report=report)
+        return HostView(host, self._links.is_online(host.id), abilities_of(host))
+
+    async def _present(self, name_or_id: str) -> Host:
+        host = await self._directory.named(name_or_id)
+        if host.is_revoked:
+            raise NotFound(f"host {name_or_id!r} is revoked")
+        return host

@@ -1,0 +1,95 @@
+"""Jobs as operators read and cancel them, and the history of a project on a host."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from application.control_plane.happenings import Happenings
+from application.control_plane.live_hosts import HostLinks
+from application.control_plane.times import seconds_now
+from application.ports.clock import Clock
+from application.ports.host_directory import HostDirectory
+from application.ports.job_store import JobQuery, JobStore
+from domain.commands import CHANGING_COMMANDS, COMMAND_NAMES
+from domain.errors import Conflict
+from domain.fleet.job import DeploymentId, FleetJob, FleetJobState, JobResult
+from domain.fleet.page import Page, PageRequest
+
+CHANGES = frozenset(COMMAND_NAMES[command] for command in CHANGING_COMMANDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs are meant: those for which all that is given holds. `host` is a name or an id."""
+
+    host: str | None = None
+    project: str | None = None
+    deployment_id: str | None = None
+    states: AbstractSet[FleetJobState] = frozenset()
+    kinds: AbstractSet[str] = frozenset()
+
+
+class Jobs:
+    """Reading jobs, and ending them."""
+
+    def __init__(
+        self,
+        *,
+        directory: HostDirectory,
+        store: JobStore,
+        links: HostLinks,
+        happenings: Happenings,
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._links = links
+        self._happenings = happenings
+        self._clock = clock
+
+    async def list(self, wanted: JobFilter, page: PageRequest) -> Page[FleetJob]:
+        """The newest first. Raises `NotFound` for a host or a deployment that is none."""
+        host = None if wanted.host is None else await self._directory.named(wanted.host)
+        query = JobQuery(
+            host_id=None if host is None else host.id,
+            project=wanted.project,
+            deployment_id=None
+            if wanted.deployment_id is None
+            else DeploymentId(wanted.deployment_id),
+            states=frozenset(wanted.states),
+            kinds=frozenset(wanted.kinds),
+        )
+        if query.deployment_id is not None:
+            await self._store.deployment(query.deployment_id)
+        return await self._store.jobs(query, page)
+
+    async def history(self, host: str, project: str, page: PageRequest) -> Page[FleetJob]:
+        """What was to change a project on a host, the newest first. Raises `NotFound`."""
+        return await self.list(JobFilter(host=host, project=project, kinds=CHANGES), page)
+
+    async def show(self, job_id: str) -> FleetJob:
+        """Raises `NotFound`."""
+        return await self._store.job(job_id)
+
+    async def result(self, job_id: str) -> JobResult | None:
+        """What the agent said at the end; None where it has said nothing. Raises `NotFound`."""
+        await self._store.job(job_id)
+        return await self._store.result(job_id)
+
+    async def cancel(self, job_id: str) -> FleetJob:
+        """End a job. One that is over, or is being ended, is left as it is.
+
+        Raises `NotFound`, and `Conflict` for one that cannot be ended any more.
+        """
+        job = await self._store.job(job_id)
+        if job.is_over:
+            return job
+        if job.sent_at is not None and job.seq is None:
+            raise Conflict(
+                f"job {job_id} was sent to an agent that speaks protocol v1, which cannot cancel"
+            )
+        job = await self._store.request_cancel(job_id, seconds_now(self._clock))
+        self._happenings.tell([job_id])
+        self._links.wake(job.host_id)
+        return job

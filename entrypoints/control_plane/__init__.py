@@ -1,0 +1,1 @@
+"""The control plane: what agents dial, and its API."""

@@ -1,0 +1,93 @@
+"""/api/v1/enrolments."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from domain.fleet.access import Permission
+from domain.fleet.host import HostName
+from domain.identity import fingerprint_of
+from entrypoints.control_plane.rest import views
+from entrypoints.control_plane.rest.conditions import NO_KEY, IdPath, PageQuery
+from entrypoints.control_plane.rest.guard import By, GuardedRoute, needs
+from entrypoints.control_plane.rest.parts import API, Parts
+from entrypoints.control_plane.rest.problems import responses
+from entrypoints.control_plane.rest.requests import NewHost, labels_of
+
+READ: Final = needs(Permission.ENROLMENTS_READ)
+WRITE: Final = needs(Permission.ENROLMENTS_WRITE)
+
+
+def enrolments_router(parts: Parts) -> APIRouter:
+    """Leave to become a host."""
+    router = APIRouter(prefix=f"{API}/enrolments", tags=["enrolments"], route_class=GuardedRoute)
+
+    @router.post(
+        "",
+        status_code=201,
+        dependencies=[WRITE, NO_KEY],
+        summary="Let a machine become a host",
+        description="The token is shown once. It is good once, for ten minutes.",
+        operation_id="create_enrolment",
+        responses=responses(409),
+    )
+    async def create(request: Request, body: NewHost, by: By) -> views.NewEnrolment:
+        made = await parts.enrolments.create(HostName(body.name), labels_of(body.labels), by)
+        key = fingerprint_of(parts.control_plane_key)
+        return views.NewEnrolment(
+            enrolment=views.Enrolment.of(made.enrolment, is_open=True),
+            token=made.token,
+            control_plane_key=key,
+            command=enrolling_command(agents_url(request, parts.public_url), made.token, key),
+        )
+
+    @router.get(
+        "",
+        dependencies=[READ],
+        summary="List enrolments, the newest first",
+        operation_id="list_enrolments",
+    )
+    async def list_all(page: PageQuery) -> views.EnrolmentPage:
+        found = await parts.enrolments.list(page)
+        return views.EnrolmentPage(
+            items=[
+                views.Enrolment.of(one, is_open=parts.enrolments.is_open(one))
+                for one in found.items
+            ],
+            next=found.next,
+        )
+
+    @router.delete(
+        "/{enrolment_id}",
+        status_code=204,
+        dependencies=[WRITE],
+        summary="Withdraw an enrolment that was not used",
+        operation_id="withdraw_enrolment",
+        responses=responses(404, 409),
+    )
+    async def withdraw(enrolment_id: IdPath) -> Response:
+        await parts.enrolments.withdraw(enrolment_id)
+        return Response(status_code=204)
+
+    return router
+
+
+def agents_url(request: Request, public_url: str) -> str:
+    """Where agents connect: as it is set, or by the name under which this request has found us."""
+    base = public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return "ws" + base.removeprefix("http").rstrip("/") + "/ws"
+
+
+def enrolling_command(url: str, token: str, key: str) -> str:
+    """The command line for the machine. The token is in it, and nowhere else."""
+    variables = {
+        "SERVER_URL": url,
+        "AGENT_ENROLL_TOKEN": token,
+        "AGENT_CONTROL_PLANE_KEY": key,
+    }
+    words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    return " ".join([*words, "instadeploy-agent"])

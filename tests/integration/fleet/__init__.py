@@ -1,0 +1,1 @@
+"""The control plane with many agents at once."""

@@ -70,10 +70,10 @@ async def measure_fleet(stage: PlaneStage) -> Sequence[Figure]:
     ours, calm, stormy = await _measure_plane(stage)
     bare = await _measure_bare(stage)
     return [
-        *_of_agents(count, ours, bare),
-        *_of_starts(count, ours, bare),
-        *_of_storms(count, ours, bare),
-        *_of_api(calm, stormy),
+        *of_agents(count, ours, bare),
+        *of_starts(count, ours, bare),
+        *of_storms(count, ours, bare),
+        *of_api(calm, stormy),
     ]
 
 
@@ -190,7 +190,8 @@ async def _all_online(crew: Sequence[FleetProcess], count: int) -> None:
         raise BenchmarkFailed(f"{online} of {count} agents are online")
 
 
-def _of_agents(count: int, ours: Found, bare: Found) -> list[Figure]:
+def of_agents(count: int, ours: Found, bare: Found) -> list[Figure]:
+    """What agents at rest cost."""
     percent, kibibytes = Unit.PERCENT, Unit.KIBIBYTES
     note = f"a heartbeat of each side every {HEARTBEAT_S:g} s; of one core; TLS is done before it"
     memory = "growth of RSS, divided by the number of agents; after a restart"
@@ -220,7 +221,8 @@ def _of_agents(count: int, ours: Found, bare: Found) -> list[Figure]:
     ]
 
 
-def _of_starts(count: int, ours: Found, bare: Found) -> list[Figure]:
+def of_starts(count: int, ours: Found, bare: Found) -> list[Figure]:
+    """How soon it serves."""
     note = f"killed, and started again, to the first answer of /readyz; {count:,} hosts are known"
     return [
         Figure("restart to serving", Sample(tuple(ours.starts_s)), Unit.SECONDS, note=note),
@@ -228,7 +230,8 @@ def _of_starts(count: int, ours: Found, bare: Found) -> list[Figure]:
     ]
 
 
-def _of_storms(count: int, ours: Found, bare: Found) -> list[Figure]:
+def of_storms(count: int, ours: Found, bare: Found) -> list[Figure]:
+    """How soon all are back, and what that costs."""
     seconds = Unit.SECONDS
     note = "from serving again to the last one welcome, each with a new TLS handshake, on all cores"
     storms, bare_storms = Sample(tuple(ours.storms_s)), Sample(tuple(bare.storms_s))
@@ -249,7 +252,8 @@ def _of_storms(count: int, ours: Found, bare: Found) -> list[Figure]:
     ]
 
 
-def _of_api(calm: ApiProbe, stormy: Sequence[ApiProbe]) -> list[Figure]:
+def of_api(calm: ApiProbe, stormy: Sequence[ApiProbe]) -> list[Figure]:
+    """How soon the API answers meanwhile."""
     p50s = Sample(tuple(1000 * probe.sample.percentile(50) for probe in stormy))
     p99s = Sample(tuple(1000 * probe.sample.percentile(99) for probe in stormy))
     asked = sum(len(probe.seconds) for probe in stormy)

@@ -29,6 +29,8 @@ _LITERAL = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 _ASSIGNED = re.compile(
     r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:]", re.MULTILINE
 )
+_PLAIN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_.-]*")
+"""No line of a key in base64 looks so, but for one of few characters."""
 _QUOTED = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*(?:#.*)?""")
 _OF_PROGRAMS = re.compile(
     r"(?:LD|DYLD|DOCKER|BUILDKIT|BUILDX|COMPOSE)_.*"
@@ -150,6 +152,8 @@ def variables_in(env: bytes) -> tuple[str, ...]:
         if assigned is None:
             return ()
         value = line[assigned.end() :].strip()
+        if not _PLAIN_NAME.fullmatch(assigned[1]) or value.startswith("="):
+            return ()
         if value.startswith(("'", '"')) and not _QUOTED.fullmatch(value):
             return ()
         names[assigned[1]] = None

@@ -206,8 +206,8 @@ class HubConnection(asyncio.Protocol):
     def release_pongs(self) -> None:
         """Answer the pings that were held."""
         held, self._held_pongs = self._held_pongs, None
-        if held and self._transport is not None:
-            self._transport.write(b"".join(held))
+        if held:
+            self._put(b"".join(held))
 
     def pause_hearing(self) -> None:
         """Read nothing more."""
@@ -265,8 +265,8 @@ class HubConnection(asyncio.Protocol):
     def _pong(self, pongs: bytes) -> None:
         if self._held_pongs is not None:
             self._held_pongs.append(pongs)
-        elif self._transport is not None:
-            self._transport.write(pongs)
+        else:
+            self._put(pongs)
         if not self._is_slow and self._held_pongs is None:
             self._pongs = 0
             return
@@ -274,15 +274,20 @@ class HubConnection(asyncio.Protocol):
         if self._pongs > MOST_PONG_BYTES:
             self.too_many_pings()
 
+    def _put(self, data: bytes) -> None:
+        # One transport says nothing when it is closed already, and another raises.
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
     def _write(self) -> None:
         self._pass_on(self._ws.data_to_send())
 
     def _pass_on(self, chunks: list[bytes]) -> None:
         transport = self._transport
-        if transport is None:
+        if transport is None or transport.is_closing():
             return
         if text := b"".join(chunks):
-            transport.write(text)
+            self._put(text)
         if b"" in chunks:  # The library's word for the end.
             self.is_over = True
             # What the other end is still sending is read, and thrown away: closed upon it, the

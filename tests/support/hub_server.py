@@ -51,10 +51,14 @@ class HubServer:
         """Of HTTP and of agents."""
         return len(self._server.server_state.connections)
 
+    def sockets(self) -> list[object]:
+        """What uvicorn has of them."""
+        return list(self._server.server_state.connections)
+
     async def until(self, condition: Any, what: str) -> None:
         """Wait until something that is looked at again and again has come to be."""
         async with asyncio.timeout(PATIENCE_S):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - nobody tells of it
                 await asyncio.sleep(0.01)
         assert condition(), what
 
@@ -91,7 +95,7 @@ async def hub_server(
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while not server.started:
+                while not server.started:  # noqa: ASYNC110 - nor of this
                     await asyncio.sleep(0.01)
             yield HubServer(program, server, port_of(listener))
         finally:

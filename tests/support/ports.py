@@ -37,8 +37,8 @@ def reserved_port() -> Iterator[int]:
 
 def reset(transport: asyncio.Transport | asyncio.WriteTransport) -> None:
     """Close a connection with a reset, which its other end gets instead of an end of file."""
-    with contextlib.suppress(OSError):
-        transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
+    link = transport.get_extra_info("socket")  # None once it is closed, for some transports.
+    if link is not None:
+        with contextlib.suppress(OSError):
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

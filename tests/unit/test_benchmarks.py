@@ -80,6 +80,7 @@ def test_a_figure_without_a_target_has_no_verdict() -> None:
     [
         (Unit.SECONDS, "1,234.57 s"),
         (Unit.MEBIBYTES, "1,234.6 MiB"),
+        (Unit.KIBIBYTES, "1,234.6 KiB"),
         (Unit.PERCENT, "1,234.568 %"),
         (Unit.COUNT, "1,235"),
     ],

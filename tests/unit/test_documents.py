@@ -179,7 +179,7 @@ def test_the_table_of_reasons_says_retry_where_the_code_does() -> None:
     kinds: list[type[InstaDeployError]] = [InstaDeployError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-        if kind.code not in NEVER_SENT:
+        if kind.__module__ == "domain.errors" and kind.code not in NEVER_SENT:
             assert retry[kind.code] == ("yes" if kind.retryable else "no"), kind
 
 

@@ -25,7 +25,7 @@ from domain.fleet.host_effects import LinkEnd
 from domain.link_messages import CommandMessage, Unusable
 from domain.messages import Request
 from tests.builders import stop
-from tests.unit.command_strategies import commands
+from tests.unit.command_strategies import COMMANDS
 
 PROXY = ipaddress.ip_network("10.0.0.0/8")
 
@@ -34,7 +34,7 @@ PROXY = ipaddress.ip_network("10.0.0.0/8")
 
 
 @given(
-    command=commands(),
+    command=COMMANDS,
     seq=st.integers(1, 2**63 - 1),
     generation=st.none() | st.integers(1, 2**63 - 1),
     deadline_s=st.none() | st.floats(0.001, 1e6),
@@ -55,7 +55,7 @@ def test_a_command_is_what_the_codec_would_have_written(
     assert decode_v2(text) == message
 
 
-@given(command=commands(), deadline_s=st.none() | st.floats(0.001, 1e6))
+@given(command=COMMANDS, deadline_s=st.none() | st.floats(0.001, 1e6))
 def test_over_v1_a_deadline_stands_in_the_payload(
     command: Command, deadline_s: float | None
 ) -> None:
@@ -150,7 +150,7 @@ def test_who_connects_is_read_from_the_headers() -> None:
             "Authorization": "bearer  secret ",
             "X-Agent-Version": "1.2.3",
             "X-Agent-Architecture": "linux-amd64",
-            "X-Agent-Hostname": "web\x7f1" + "x" * 1000,
+            "X-Agent-Hostname": "web\xad1" + "x" * 1000,
             "Sec-WebSocket-Protocol": "instadeploy.v2, instadeploy.v1",
         }
     )

@@ -117,10 +117,12 @@ class Problem(HTTPException):
         *,
         headers: Mapping[str, str] | None = None,
         errors: Sequence[FieldError] = (),
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(status, detail, dict(headers or {}))
         self.code = code
         self.errors = errors
+        self.retryable = code in RETRYABLE if retryable is None else retryable
 
     def document(self) -> dict[str, Any]:
         """What the client gets, as JSON has it."""
@@ -130,7 +132,7 @@ class Problem(HTTPException):
             status=self.status_code,
             detail=self.detail,
             code=self.code,
-            retryable=self.code in RETRYABLE,
+            retryable=self.retryable,
             errors=list(self.errors),
         )
         return details.model_dump(exclude_defaults=True)
@@ -138,7 +140,7 @@ class Problem(HTTPException):
     def response(self) -> Response:
         """What the client gets."""
         headers = dict(self.headers or {})
-        if self.code in RETRYABLE:
+        if self.retryable:
             headers.setdefault("Retry-After", str(RETRY_AFTER_S))
         return JSONResponse(self.document(), self.status_code, headers, MEDIA_TYPE)
 
@@ -160,7 +162,7 @@ def problem_of(error: InstaDeployError) -> Problem:
     code = "forbidden" if isinstance(error, Forbidden) else error.code
     # What the disk or the database says is for the log, and names paths.
     detail = CODES[code] if isinstance(error, StorageUnavailable) else str(error)
-    return Problem(status, code, detail)
+    return Problem(status, code, detail, retryable=error.retryable)
 
 
 def internal() -> Problem:

@@ -8,39 +8,15 @@ import signal
 import stat
 from pathlib import Path
 
-import httpx
 import pytest
 
 from domain.identity import token_hash_of
+from tests.integration.control_plane.asking import COMPOSE, SECRET, add_host, deploy
 from tests.support.control_plane_process import (
     run_control_plane,
     running_control_plane,
 )
 from tests.support.ports import bound, port_of
-
-COMPOSE = "services:\n  web:\n    image: nginx\n"
-SECRET = "s3cr3t-value"
-
-
-async def add_host(client: httpx.AsyncClient, name: str = "old-1") -> str:
-    made = await client.post("/hosts", json={"name": name})
-    assert made.status_code == 201, made.text
-    token: str = made.json()["token"]
-    return token
-
-
-async def deploy(client: httpx.AsyncClient, *hosts: str) -> str:
-    body = {
-        "project": "blog",
-        "compose": COMPOSE,
-        "env": {"PASSWORD": SECRET},
-        "registry_auth": {"r.example": {"username": "robot", "password": SECRET}},
-        "hosts": list(hosts),
-    }
-    made = await client.post("/deployments", json=body)
-    assert made.status_code == 202, made.text
-    job_id: str = made.json()["jobs"][0]["id"]
-    return job_id
 
 
 def files_below(home: Path) -> dict[str, bytes]:

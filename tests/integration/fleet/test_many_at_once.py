@@ -27,9 +27,9 @@ PLAIN = 50
 OF_THEM_NAIVE = 25
 LABELS = {"fleet": "all"}
 PACE = {"first_s": 0.1, "longest_s": 2.0}
-EVERYWHERE = 4
-SINGLY = 200
-PATIENCE_S = 300.0
+EVERYWHERE = 2
+SINGLY = 100
+PATIENCE_S = 500.0
 
 
 @dataclass(frozen=True)

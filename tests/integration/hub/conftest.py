@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+import uvloop
 
 from domain.fleet.host import Host
 from tests.support.hub_server import HubServer, hub_server
@@ -27,3 +29,8 @@ async def server() -> AsyncIterator[HubServer]:
 @pytest.fixture
 async def host(server: HubServer) -> Host:
     return await server.program.add_host()
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The control plane's event loop, whose transports are not asyncio's."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -248,5 +248,4 @@ async def test_strangers_can_fill_only_so_much_memory(
         codes = [await another.close_code()]
         assert codes == [4429]
     async with scripted_agent(server.url, token=TOKEN) as later:
-        await server.program.add_host()
         await later.hello()

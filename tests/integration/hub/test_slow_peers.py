@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
+from adapters.websocket.hub_socket import AgentSocket
 from application.control_plane.sequenced_host import SequencedHost
 from domain.fleet.host import Host
 from domain.fleet.host_effects import LinkEnd
@@ -201,3 +203,15 @@ async def test_all_ends_have_their_codes(server: HubServer, host: Host) -> None:
             await agent.hello(peer_epoch=server.program.fleet.jobs.epoch)
             server.program.live.dismiss(host.id, end)
             assert await agent.closed() == code
+
+
+async def test_a_link_of_which_one_direction_is_dead_is_noticed_by_the_kernel(
+    server: HubServer, host: Host
+) -> None:
+    async with raw_socket(server.port) as one:
+        await welcomed(server, one)
+        (connection,) = [each for each in server.sockets() if isinstance(each, AgentSocket)]
+        assert connection._transport is not None
+        link = connection._transport.get_extra_info("socket")
+        found = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert found == 28_000, "with a heartbeat of 15 s, together less than 45 s"

@@ -57,6 +57,10 @@ test-faults: $(READY) image ## Make faults by the thousand on the real engine, f
 		$(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS) || status=$$?; \
 		$(BIN)/python -m tests.faults.summary .cache/faults.jsonl .cache/faults.json; exit $$status
 
+.PHONY: test-fleet
+test-fleet: $(READY) postgres ## Let 500 agents of v2 and 50 of v1 loose on the control plane, on both databases
+	FLEET_AGENTS=500 $(BIN)/python -m pytest tests/integration/fleet $(ARGS)
+
 .PHONY: check
 check: $(READY) ## Check format, rules, types, imports, and the unit file; run nothing
 	$(BIN)/ruff format --check .

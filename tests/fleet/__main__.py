@@ -55,6 +55,8 @@ async def _run(options: argparse.Namespace) -> int:
             memories = await api.memories(names, labels, are_enrolled=not options.bearer)
             plain_memories = await api.memories(plain, labels, are_enrolled=False)
             _add(fleet, options, [*names, *plain], [*memories, *plain_memories])
+            # They are hosts once they have enrolled.
+            await fleet.all_online(SETTLING_S)
             return await _watch(fleet, options, api, tag)
 
 

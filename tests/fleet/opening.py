@@ -1,19 +1,66 @@
-"""How a simulated agent says who it is, and how it sees whom it has to do with."""
+"""The opening of a link of v2: how an agent says who it is, and sees whom it has to do with."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Final
 
 from tests.fleet import identity
 from tests.fleet.identity import HostKey, is_signed, signed_text, token_hash
 from tests.fleet.memory import Memory
-from tests.fleet.plane_frames import Message
+from tests.fleet.plane_frames import Message, excerpt
 from tests.fleet.printing import STEP
 from tests.fleet.served import Served
 
 VERSION: Final = "1.0.0"
 ARCHITECTURE: Final = "linux-amd64"
+
+
+class Violation(Exception):
+    """The control plane has broken a rule, so that the link has to be closed with 4400."""
+
+
+class Opening:
+    """Hears what comes before the link is open; `hear` gives what is to be said."""
+
+    __slots__ = ("_agent", "_awaits", "_challenge", "_nonce")
+
+    def __init__(self, agent: Served) -> None:
+        self._agent = agent
+        self._awaits = "CHALLENGE"
+        self._challenge: Message = {}
+        self._nonce = secrets.token_hex(16)
+
+    def hear(self, kind: str, message: Message) -> Message | None:
+        """What is to be said now; nothing where it was WELCOME. Raises `Violation`."""
+        if kind != self._awaits:
+            raise Violation(f"{kind} before WELCOME: {excerpt(message)}")
+        agent, memory = self._agent, self._agent.memory
+        if kind == "CHALLENGE":
+            self._challenge = message
+            if agent.manners.is_mute:
+                return None
+            if not memory.has_key or memory.host_id:
+                return self._greeting()
+            self._awaits = "ENROLLED"
+            return enroll_message(agent, message, self._nonce)
+        if kind == "ENROLLED":
+            if fault := fault_in_enrolled(memory, self._challenge, self._nonce, message):
+                raise Violation(fault)
+            memory.host_id, memory.pinned_key = message["host_id"], self._challenge["public_key"]
+            agent.keep()
+            agent.count("enrolled")
+            return self._greeting()
+        if fault := fault_in_welcome(memory, self._challenge, self._nonce, message):
+            raise Violation(fault)
+        self._awaits = ""
+        return None
+
+    def _greeting(self) -> Message:
+        self._awaits = "WELCOME"
+        positions = {job.job_id: job.printed for job in self._agent.memory.open_jobs()}
+        return hello_message(self._agent, self._challenge, self._nonce, positions)
 
 
 def enroll_message(agent: Served, challenge: Message, nonce: str) -> Message:

@@ -7,58 +7,43 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
-from enum import Enum, auto
 from typing import Final
 
+from tests.fleet.intake import Intake
 from tests.fleet.memory import KeptJob, new_epoch
-from tests.fleet.opening import enroll_message, fault_in_enrolled, fault_in_welcome, hello_message
-from tests.fleet.plane_frames import COMMANDS, Message, PlaneFault, excerpt, read_frame
-from tests.fleet.printing import STEP, chunk_message, printed
+from tests.fleet.opening import Opening, Violation
+from tests.fleet.output_sending import OutputSending
+from tests.fleet.plane_frames import Message, PlaneFault, excerpt, read_frame
 from tests.fleet.scripts import Moment
 from tests.fleet.served import Served
-from tests.fleet.window import OutputMark, ReceiveWindow, SendWindow
+from tests.fleet.window import SendWindow
 from tests.fleet.wire import CLOSE_S, Link
 
 OPENING_S: Final = 10.0
 SILENCE_S: Final = 40.0
 UNACKNOWLEDGED_S: Final = 120.0
 SHORTEST_TICK_S: Final = 0.05
-MAX_CHUNK_BYTES: Final = 64 << 10
 POURED_AT_ONCE: Final = 100
-
-
-class Phase(Enum):
-    CHALLENGE_DUE = auto()
-    ENROLLED_DUE = auto()
-    WELCOME_DUE = auto()
-    OPEN = auto()
 
 
 class SequencedSession:
     """Hears, decides, and sends what is due; it never waits."""
 
     __slots__ = (
-        "_acked", "_agent", "_challenge", "_deadline", "_duplicates_due", "_flood", "_gap_told",
-        "_heartbeat_s", "_is_missing", "_link", "_marks", "_missed", "_nonce", "_phase",
-        "_received", "_spoke_at", "_timer", "_window",
+        "_acked", "_agent", "_deadline", "_flood", "_heartbeat_s", "_intake", "_link", "_opening",
+        "_output", "_spoke_at", "_timer", "_window",
     )  # fmt: skip
 
     def __init__(self, agent: Served, link: Link) -> None:
         loop = asyncio.get_running_loop()
         self._agent = agent
         self._link = link
-        self._phase = Phase.CHALLENGE_DUE
-        self._challenge: Message = {}
-        self._nonce = secrets.token_hex(16)
+        self._opening: Opening | None = Opening(agent)
         self._heartbeat_s = 15.0
         self._window = SendWindow()
-        self._received = ReceiveWindow()
-        self._marks: dict[str, OutputMark] = {}
+        self._intake = Intake(agent, link, self.pump)
+        self._output = OutputSending(agent, link, self._say)
         self._acked = 0
-        self._missed = 0
-        self._is_missing = False
-        self._gap_told = 0
         self._flood = 0
         self._spoke_at = loop.time()
         self._deadline = self._spoke_at + OPENING_S
@@ -66,7 +51,7 @@ class SequencedSession:
 
     @property
     def is_welcome(self) -> bool:
-        return self._phase is Phase.OPEN
+        return self._opening is None
 
     # What comes.
 
@@ -97,8 +82,8 @@ class SequencedSession:
         elif kind == "GOAWAY":
             self._agent.count("goaways")
             self._agent.go_elsewhere(message["window_s"])
-        elif self._phase is not Phase.OPEN:
-            self._hear_opening(kind, message)
+        elif self._opening is not None:
+            self._hear_opening(self._opening, kind, message)
         elif kind in ("CHALLENGE", "ENROLLED", "WELCOME"):
             self._violation(f"{kind} does not belong here")
         else:
@@ -125,41 +110,20 @@ class SequencedSession:
 
     # The opening.
 
-    def _hear_opening(self, kind: str, message: Message) -> None:
-        agent, memory = self._agent, self._agent.memory
+    def _hear_opening(self, opening: Opening, kind: str, message: Message) -> None:
         self._deadline = asyncio.get_running_loop().time() + OPENING_S
-        if kind == "CHALLENGE" and self._phase is Phase.CHALLENGE_DUE:
-            self._challenge = message
-            if agent.manners.is_mute:
-                return
-            if memory.has_key and not memory.host_id:
-                self._phase = Phase.ENROLLED_DUE
-                self._say(enroll_message(agent, message, self._nonce))
-            else:
-                self._greet()
-        elif kind == "ENROLLED" and self._phase is Phase.ENROLLED_DUE:
-            if fault := fault_in_enrolled(memory, self._challenge, self._nonce, message):
-                self._violation(fault)
-                return
-            memory.host_id, memory.pinned_key = message["host_id"], self._challenge["public_key"]
-            agent.keep()
-            agent.count("enrolled")
-            self._greet()
-        elif kind == "WELCOME" and self._phase is Phase.WELCOME_DUE:
+        try:
+            answer = opening.hear(kind, message)
+        except Violation as wrong:
+            self._violation(str(wrong))
+            return
+        if answer is not None:
+            self._say(answer)
+        elif kind == "WELCOME":
             self._hear_welcome(message)
-        else:
-            self._violation(f"{kind} before WELCOME: {excerpt(message)}")
-
-    def _greet(self) -> None:
-        self._phase = Phase.WELCOME_DUE
-        positions = {job.job_id: job.printed for job in self._agent.memory.open_jobs()}
-        self._say(hello_message(self._agent, self._challenge, self._nonce, positions))
 
     def _hear_welcome(self, welcome: Message) -> None:
         agent, memory = self._agent, self._agent.memory
-        if fault := fault_in_welcome(memory, self._challenge, self._nonce, welcome):
-            self._violation(fault)
-            return
         seen = welcome["last_seq_seen"]
         if welcome["epoch"] != memory.peer_epoch:
             if seen:
@@ -178,10 +142,9 @@ class SequencedSession:
         else:
             self._confirm(seen, welcome.get("prune_below", 0))
         self._heartbeat_s = float(welcome.get("heartbeat_s", 15.0))
-        self._phase = Phase.OPEN
+        self._opening = None
         self._window.resume(memory.confirmed)
-        self._note_seen(welcome.get("output_seen", {}))
-        self._challenge = {}
+        self._output.note_seen(welcome.get("output_seen", {}))
         self._acked = -1
         agent.count("welcomed")
         agent.welcomed()
@@ -204,13 +167,13 @@ class SequencedSession:
             self._confirm(ack, message.get("prune_below", 0))
         if kind == "ACK":
             self._agent.count("acks")
-            self._note_seen(message.get("output_seen", {}))
+            self._output.note_seen(message.get("output_seen", {}))
         elif kind == "NACK":
             self._hear_nack(message["expected"])
         elif kind == "HEARTBEAT":
             self._agent.count("heartbeats heard")
         else:
-            self._hear_durable(kind, message, size)
+            self._intake.take(kind, message, size)
 
     def _confirm(self, ack: int, prune_below: int) -> None:
         """What the control plane has is kept here no longer."""
@@ -228,96 +191,12 @@ class SequencedSession:
             return
         self._window.send_again_from(expected)
 
-    def _hear_durable(self, kind: str, message: Message, size: int) -> None:
-        agent, memory, seq = self._agent, self._agent.memory, message["seq"]
-        expected = memory.heard + 1
-        if seq < expected:
-            agent.count("duplicates")
-            agent.blame(f"sends {seq} again, though {memory.heard} were acknowledged")
-            self._acked = -1
-            return
-        if seq > expected:
-            if not self._is_missing and self._gap_told != expected:
-                agent.count("gaps")
-                agent.blame(f"leaves a gap: {seq} where {expected} is next")
-                self._miss(expected)
-            return
-        if self._misses():
-            self._is_missing = True
-            self._miss(expected)
-            return
-        self._is_missing = False
-        if not self._received.add(seq, size):
-            agent.blame(f"sends more than its window: {excerpt(message)}")
-        if kind == "CANCEL":
-            self._take_cancel(message)
-        else:
-            assert kind in COMMANDS
-            self._take_command(message)
-
-    def _misses(self) -> bool:
-        each = self._agent.manners.misses_each
-        if each == 0 or self._is_missing:
-            return False
-        self._missed += 1
-        return self._missed % each == 0
-
-    def _miss(self, expected: int) -> None:
-        self._gap_told = expected
-        self._agent.count("nacks sent")
-        self._say({"type": "NACK", "expected": expected, "ack": self._ack()})
-
-    def _take_cancel(self, message: Message) -> None:
-        agent = self._agent
-        agent.count("cancels")
-        agent.memory.heard += 1
-        agent.host.cancel(message["job_id"])
-        agent.keep()
-        agent.host.advance()
-
-    def _take_command(self, command: Message) -> None:
-        agent, memory, job_id = self._agent, self._agent.memory, command["id"]
-        plan = agent.host.script(job_id, command["type"])
-        if agent.leaves(job_id, plan, Moment.BEFORE_ACCEPT):
-            return
-        agent.count("commands")
-        verdict = agent.host.take(command)
-        memory.heard += 1
-        if verdict.job is None:
-            agent.count("rejects")
-            error = f"it is refused: {verdict.reason}"
-            reject = {"job_id": job_id, "reason": verdict.reason, "error": error}
-            memory.tell({"type": "REJECT", **reject})
-            agent.keep()
-            return
-        accept: Message = {"type": "ACCEPT", "job_id": job_id, "state": verdict.job.state}
-        if verdict.is_repeat:
-            agent.count("repeats")
-            accept["repeat"] = True
-        memory.tell(accept)
-        if verdict.is_repeat and verdict.job.is_delivered and verdict.job.result is not None:
-            memory.tell_result(verdict.job)
-        agent.keep()
-        self.pump()
-        agent.leaves(job_id, plan, Moment.AFTER_ACCEPT)
-        agent.host.advance()
-
-    def _note_seen(self, positions: Message) -> None:
-        for job_id, position in positions.items():
-            job = self._agent.memory.jobs.get(job_id)
-            if job is None or position["step"] != STEP:
-                continue
-            if position["offset"] > job.printed:
-                self._agent.blame(f"has {position} of {job_id}, which printed {job.printed} bytes")
-                continue
-            self._mark(job_id).note_seen(position["offset"])
-
     # What goes.
 
     def pump(self) -> None:
         """Send all that may be sent now."""
         agent, memory = self._agent, self._agent.memory
-        if self._phase is not Phase.OPEN or agent.manners.is_silent:
+        if self._opening is not None or agent.manners.is_silent:
             return
         while self._link.is_open and not self._link.is_full:
             notice = memory.notices.get(self._window.sent + 1)
@@ -328,14 +207,14 @@ class SequencedSession:
         for job_id in agent.host.printing:
             job = memory.jobs.get(job_id)
             if job is not None and not job.is_over:
-                self._send_output(job)
-        if memory.heard != self._acked and self._link.is_open:
+                self._output.send(job)
+        if (memory.heard != self._acked or self._intake.is_ack_due) and self._link.is_open:
             self._say({"type": "ACK", "ack": self._ack()})
 
     def _send_notice(self, notice: Message) -> bool:
         agent, seq = self._agent, notice["seq"]
         job = agent.memory.jobs.get(notice["job_id"])
-        if "final" in notice and job is not None and not self._send_output(job):
+        if "final" in notice and job is not None and not self._output.send(job):
             return False
         text = json.dumps(notice | {"ack": agent.memory.heard})
         if not self._window.has_room(len(text)):
@@ -349,33 +228,15 @@ class SequencedSession:
         if notice["type"] == "ACCEPT":
             agent.accepted(notice["job_id"])
         elif "final" in notice:
-            self._marks.pop(notice["job_id"], None)
+            self._output.forget(notice["job_id"])
             agent.count("results")
             plan = agent.host.script(notice["job_id"], job.kind if job is not None else "")
             agent.leaves(notice["job_id"], plan, Moment.AFTER_RESULT)
         return True
 
-    def _send_output(self, job: KeptJob) -> bool:
-        """Send what may be sent of what a job has printed; whether that is all."""
-        if not job.was_begun or not job.changes or not job.printed:
-            return True
-        plan, mark = self._agent.host.plan(job), self._mark(job.job_id)
-        while mark.sent < job.printed:
-            size = min(job.printed - mark.sent, mark.room(is_over=job.is_over), MAX_CHUNK_BYTES)
-            if size <= 0 or self._link.is_full or not self._link.is_open:
-                return False
-            content = printed(job.job_id, mark.sent, size, is_text=plan.is_text)
-            self._say(chunk_message(job.job_id, mark.sent, content))
-            self._agent.count("output bytes", size)
-            mark.sent += size
-        return True
-
-    def _mark(self, job_id: str) -> OutputMark:
-        return self._marks.setdefault(job_id, OutputMark())
-
     def _ack(self) -> int:
         self._acked = self._agent.memory.heard
-        self._received.acknowledge(self._acked)
+        self._intake.acknowledged(self._acked)
         return self._acked
 
     def _pour(self) -> None:
@@ -405,7 +266,7 @@ class SequencedSession:
         loop = asyncio.get_running_loop()
         now = loop.time()
         due = self._link.heard_at + SILENCE_S
-        if self._phase is not Phase.OPEN:
+        if self._opening is not None:
             due = min(due, self._deadline)
         elif not self._agent.manners.is_silent:
             due = min(due, self._spoke_at + self._heartbeat_s)
@@ -414,7 +275,7 @@ class SequencedSession:
 
     def _tick(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._phase is not Phase.OPEN:
+        if self._opening is not None:
             if now >= self._deadline:
                 self._agent.count("openings too slow")
                 self._link.close(4400, "the opening took too long")

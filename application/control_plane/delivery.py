@@ -117,9 +117,10 @@ class Delivery:
             self._task = None
 
     async def _send_some(self) -> None:
-        await self._number()
+        # What has no number can still be superseded, or canceled for nothing.
         if not self._may_send():
             return
+        await self._number()
         session = self._listener.session
         after = session.sent
         page = await self._tools.store.outgoing(self._listener.host_id, after, PAGE)

@@ -15,6 +15,7 @@ from application.control_plane.link_tools import LinkTools, is_running
 from application.control_plane.times import seconds_now
 from application.ports.agent_link import AgentLink
 from domain.errors import NotFound, StorageUnavailable
+from domain.fleet.allowance import Allowance
 from domain.fleet.host import HostId
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.link_state import Heard, Recorded
@@ -24,6 +25,13 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING: Final = 512
 MOST_WAITING_BYTES: Final = 1024 * 1024
+BURST_BYTES: Final = 16 * 1024 * 1024
+BYTES_PER_S: Final = 2 * 1024 * 1024
+ROW_BYTES: Final = 512
+"""What a host may have written down at once, and in the long run; a short message counts as this much.
+
+Past that it is heard more slowly, so that the others are heard too.
+"""
 
 
 class Speaker(Protocol):
@@ -56,7 +64,16 @@ class Speaker(Protocol):
 class Recording:
     """Of one link. What is empty is not there, as most links say nothing most of the time."""
 
-    __slots__ = ("_bytes", "_confirmed", "_noted", "_speaker", "_task", "_tools", "_waiting")
+    __slots__ = (
+        "_bytes",
+        "_confirmed",
+        "_noted",
+        "_pace",
+        "_speaker",
+        "_task",
+        "_tools",
+        "_waiting",
+    )
 
     def __init__(self, tools: LinkTools, speaker: Speaker, confirmed: int = 0) -> None:
         self._tools = tools
@@ -65,6 +82,7 @@ class Recording:
         self._bytes = 0
         self._confirmed: int | None = None
         self._noted = confirmed
+        self._pace: Allowance | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -144,8 +162,20 @@ class Recording:
             self._speaker.end(LinkEnd.BROKEN, "what was said does not follow what was said before")
             return False
         self._speaker.recorded(recorded)
+        await self._keep_pace(size + ROW_BYTES * len(messages))
         self._speaker.link.resume_hearing()
         return not self._speaker.is_over
+
+    async def _keep_pace(self, weight: int) -> None:
+        if weight:
+            now = self._tools.clock.monotonic()
+            if self._pace is None:
+                self._pace = Allowance(BURST_BYTES, BYTES_PER_S, now)
+            if self._pace.take(weight, now):
+                return
+            self._speaker.link.pause_hearing()
+            await self._tools.clock.sleep(self._pace.wait_s(weight, now))
+            self._pace.take(weight, self._tools.clock.monotonic())
 
     async def _written(
         self, messages: tuple[SequencedSaid | OutputChunk, ...], confirmed: int | None

@@ -37,6 +37,8 @@ from domain.link_messages import GoAway, Heard, PeerError, Unusable, Welcome
 logger = logging.getLogger(__name__)
 
 LONGEST_GRIEVANCE: Final = 500
+MOST_GRIEVANCES: Final = 20
+"""Of one link, for the log."""
 
 
 class SequencedHost:
@@ -45,6 +47,7 @@ class SequencedHost:
     __slots__ = (
         "_delivery",
         "_end",
+        "_grievances",
         "_host_id",
         "_link",
         "_live",
@@ -72,6 +75,7 @@ class SequencedHost:
         self._report: AgentReport | None = None
         self._end: LinkEnd | None = None
         self._parting_at = 0.0
+        self._grievances = 0
         live.opened(self, opening.script.deadline)
         link.say(opening.script.challenge)
 
@@ -132,12 +136,14 @@ class SequencedHost:
         if self.is_over or self._parting_at:
             return
         assert not isinstance(message, JobReceived | JobCompleted | JobFailed)
+        now = self._tools.clock.monotonic()
         if self._session is None:
-            effects: tuple[OpeningEffect | HostEffect, ...] = self.opening.script.hear(message)
+            effects: tuple[OpeningEffect | HostEffect, ...]
+            effects = self.opening.script.hear(message, now)
             if isinstance(message, Unusable) and not effects:
                 self._link.say(PeerError(message.error.code, str(message.error)))
         else:
-            effects = self._session.hear(message, self._tools.clock.monotonic())
+            effects = self._session.hear(message, now, size)
         for effect in effects:
             if not self.is_over:
                 self._carry_out(effect, size)
@@ -271,7 +277,10 @@ class SequencedHost:
             case EndOfLink():
                 self.end(effect.end, effect.reason)
             case Grievance():
-                logger.warning(
+                self._grievances += 1
+                level = logging.WARNING if self._grievances <= MOST_GRIEVANCES else logging.DEBUG
+                logger.log(
+                    level,
                     "the agent of host %s cannot use what it got: %r: %r",
                     self._host_id,
                     effect.code[:LONGEST_GRIEVANCE],

@@ -52,7 +52,7 @@ class HostOpening:
         """When `tick` ends the link, unless something comes."""
         return self._deadline
 
-    def hear(self, message: Said | Unusable) -> tuple[OpeningEffect, ...]:
+    def hear(self, message: Said | Unusable, now: float) -> tuple[OpeningEffect, ...]:
         """Take a message in. What is unusable has to be answered with ERROR, unless the link ends."""
         match message:
             case Bye():
@@ -65,10 +65,11 @@ class HostOpening:
                     return _violation("this is no opening")
                 return ()
             case Hello() if not self.is_checking:
-                self._stage = _Stage.CHECKING
+                self._check(now)
                 return (CheckProof(message),)
             case Enroll() if not self.is_checking and not self._has_enrolled:
-                self._stage, self._has_enrolled = _Stage.CHECKING, True
+                self._has_enrolled = True
+                self._check(now)
                 return (CheckEnrolment(message),)
             case _:
                 return _violation(f"{type(message).__name__.upper()} does not belong here")
@@ -85,6 +86,9 @@ class HostOpening:
             # Ours is the delay; the agent gives up at about this moment, and comes again.
             return (EndOfLink(LinkEnd.GOING_AWAY, "too busy to open a link"),)
         return _violation(f"no HELLO came within {OPENING_S:g} s")
+
+    def _check(self, now: float) -> None:
+        self._stage, self._deadline = _Stage.CHECKING, now + OPENING_S
 
 
 def _violation(reason: str) -> tuple[OpeningEffect, ...]:

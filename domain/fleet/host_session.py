@@ -64,6 +64,7 @@ _COSTS: Final[Mapping[type[object], int]] = {
     MissedMessage: 20,
 }
 """A NACK makes us read from the database again, and send up to a mebibyte."""
+_BYTES_THAT_COST_ONE: Final = 4096
 _STRAY_COSTS: Final = 20
 
 
@@ -106,9 +107,10 @@ class HostSession:
 
     # What comes in.
 
-    def hear(self, message: Said | Unusable, now: float) -> tuple[HostEffect, ...]:
-        """Take a message in."""
-        if not self._calm.take(_COSTS.get(type(message), 0), now):
+    def hear(self, message: Said | Unusable, now: float, size: int = 0) -> tuple[HostEffect, ...]:
+        """Take a message in, which had so many bytes."""
+        cost = _COSTS.get(type(message), 0)
+        if cost and not self._calm.take(cost + size // _BYTES_THAT_COST_ONE, now):
             return _end(LinkEnd.TOO_MUCH, "too many messages that bring nothing")
         match message:
             case Accept() | Reject() | Result():

@@ -48,50 +48,50 @@ def end_of(effects: tuple[OpeningEffect, ...]) -> LinkEnd:
 
 def test_a_proof_is_checked() -> None:
     one = opening()
-    assert one.hear(HELLO) == (CheckProof(HELLO),)
+    assert one.hear(HELLO, 100.0) == (CheckProof(HELLO),)
     assert one.is_checking
 
 
 def test_a_host_enrols_and_then_says_hello() -> None:
     one = opening()
-    assert one.hear(ENROLL) == (CheckEnrolment(ENROLL),)
+    assert one.hear(ENROLL, 100.0) == (CheckEnrolment(ENROLL),)
     one.enrolled(105.0)
     assert one.deadline == 115.0
-    assert one.hear(HELLO) == (CheckProof(HELLO),)
+    assert one.hear(HELLO, 100.0) == (CheckProof(HELLO),)
 
 
 def test_it_enrols_once() -> None:
     one = opening()
-    one.hear(ENROLL)
+    one.hear(ENROLL, 100.0)
     one.enrolled(105.0)
-    assert end_of(one.hear(ENROLL)) is LinkEnd.VIOLATION
+    assert end_of(one.hear(ENROLL, 100.0)) is LinkEnd.VIOLATION
 
 
 @pytest.mark.parametrize("message", [HELLO, ENROLL], ids=["HELLO", "ENROLL"])
 def test_nothing_is_presented_while_something_is_checked(message: Said) -> None:
     one = opening()
-    one.hear(HELLO)
-    assert end_of(one.hear(message)) is LinkEnd.VIOLATION
+    one.hear(HELLO, 100.0)
+    assert end_of(one.hear(message, 100.0)) is LinkEnd.VIOLATION
 
 
 @pytest.mark.parametrize(
     "message", [Accept(1, "job-1", JobState.ACCEPTED), Heartbeat()], ids=["ACCEPT", "HEARTBEAT"]
 )
 def test_nothing_else_comes_before_welcome(message: Said) -> None:
-    assert end_of(opening().hear(message)) is LinkEnd.VIOLATION
+    assert end_of(opening().hear(message, 100.0)) is LinkEnd.VIOLATION
 
 
 def test_errors_and_goodbyes_may_come() -> None:
     one = opening()
-    assert one.hear(PeerError("internal", "no")) == (Grievance("internal", "no"),)
-    assert end_of(one.hear(Bye("stopping"))) is LinkEnd.LEFT
+    assert one.hear(PeerError("internal", "no"), 100.0) == (Grievance("internal", "no"),)
+    assert end_of(one.hear(Bye("stopping"), 100.0)) is LinkEnd.LEFT
 
 
 def test_garbage_is_answered_a_few_times() -> None:
     one = opening()
     for _ in range(UNUSABLE_IN_OPENING):
-        assert one.hear(USELESS) == ()
-    assert end_of(one.hear(USELESS)) is LinkEnd.VIOLATION
+        assert one.hear(USELESS, 100.0) == ()
+    assert end_of(one.hear(USELESS, 100.0)) is LinkEnd.VIOLATION
 
 
 def test_each_step_has_a_deadline() -> None:
@@ -100,10 +100,11 @@ def test_each_step_has_a_deadline() -> None:
     assert end_of(one.tick(100.0 + OPENING_S)) is LinkEnd.VIOLATION
 
 
-def test_a_deadline_of_ours_is_not_the_agents_fault() -> None:
+def test_a_deadline_of_ours_is_not_the_agents_fault_and_begins_with_what_it_has_presented() -> None:
     one = opening()
-    one.hear(HELLO)
-    assert end_of(one.tick(100.0 + OPENING_S)) is LinkEnd.GOING_AWAY
+    one.hear(HELLO, 109.0)
+    assert one.tick(100.0 + OPENING_S) == ()
+    assert end_of(one.tick(109.0 + OPENING_S)) is LinkEnd.GOING_AWAY
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,15 @@ def test_an_agent_that_floods_is_put_out(message: Said) -> None:
     assert end_of(effects) is LinkEnd.TOO_MUCH
 
 
+def test_a_long_message_that_brings_nothing_counts_for_many() -> None:
+    session = Script().session
+    for _ in range(7):
+        assert session.hear(Heartbeat(), 100.0, 1 << 20) == (NoteFacts({}),)
+    (end,) = session.hear(Heartbeat(), 100.0, 1 << 20)
+    assert isinstance(end, EndOfLink)
+    assert end.end is LinkEnd.TOO_MUCH
+
+
 def test_an_agent_that_floods_with_other_hosts_jobs_is_put_out() -> None:
     script = Script()
     assert end_of(script.write(0, *["x"] * 101)) is LinkEnd.TOO_MUCH

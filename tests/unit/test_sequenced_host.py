@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from application.control_plane.delivery import NO_JOB, PAYLOAD_LOST
-from application.control_plane.recording import MOST_WAITING_BYTES
+from application.control_plane.recording import BURST_BYTES, BYTES_PER_S, MOST_WAITING_BYTES
 from domain.errors import InvalidInput, StorageUnavailable
 from domain.fleet.host import Host
 from domain.fleet.host_effects import LinkEnd
@@ -180,11 +180,23 @@ async def test_a_command_that_is_not_wanted_any_more_is_not_sent(
 ) -> None:
     agent.link.is_writable = False
     job = await program.submit(host)
-    await settle()
+    await program.fleet.jobs.number(host.id, 1.0)
     await program.fleet.jobs.end(job.id, FleetJobState.FAILED, 1.0, reason="x", error="x")
     await agent.becomes_writable()
     assert agent.commands() == []
     assert agent.link.said(CancelMessage) == [CancelMessage(1, NO_JOB, 0)]
+
+
+async def test_what_cannot_be_sent_yet_has_no_number_yet(
+    program: FleetProgram, host: Host, agent: ConnectedAgent
+) -> None:
+    agent.link.is_writable = False
+    older = await program.submit(host, deploy("blog", b"services: {}"))
+    newer = await program.submit(host, deploy("blog", b"services: {} # newer"))
+    await settle()
+    await agent.becomes_writable()
+    assert agent.job_ids() == [newer.id]
+    assert (await program.job(older)).state is FleetJobState.SUPERSEDED
 
 
 async def test_a_database_that_fails_delays_a_delivery(
@@ -261,6 +273,21 @@ async def test_where_all_together_say_too_much_each_waits_its_turn(
     await agent.accept("job-x")
     assert agent.is_deaf()
     program.fleet.reach.release()
+
+
+async def test_an_agent_that_says_much_for_long_is_heard_more_slowly(
+    program: FleetProgram, host: Host, agent: ConnectedAgent
+) -> None:
+    job = await program.submit(host)
+    await settle()
+    await agent.accept(job.id)
+    for number in range(BURST_BYTES // MOST_WAITING_BYTES + 1):
+        chunk = OutputChunk(job.id, OutputPosition("apply", 1, number), b"x")
+        await agent.hear(chunk, size=MOST_WAITING_BYTES)
+    assert agent.is_deaf()
+    await clock_of(program).advance(MOST_WAITING_BYTES / BYTES_PER_S + 0.1)
+    assert not agent.is_deaf()
+    assert agent.closed() is None
 
 
 async def test_a_database_that_fails_delays_acknowledgements_and_loses_nothing(

@@ -75,8 +75,9 @@ class Fleet:
         async with asyncio.timeout(60):
             while True:
                 response = await self.client.get("/hosts/web-1")
-                if response.status_code == 200 and response.json()["online"]:
-                    document: Document = response.json()
+                document: Document = response.json()
+                # Who it is is known a moment before what it says of itself.
+                if response.status_code == 200 and document["online"] and document["version"]:
                     return document
                 await asyncio.sleep(0.05)
 

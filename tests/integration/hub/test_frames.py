@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
@@ -249,3 +250,28 @@ async def test_strangers_can_fill_only_so_much_memory(
         assert codes == [4429]
     async with scripted_agent(server.url, token=TOKEN) as later:
         await later.hello()
+
+
+async def test_to_v1_a_pong_says_that_what_came_before_it_is_safe(
+    server: HubServer, host: Host
+) -> None:
+    async with raw_socket(server.port) as agent:
+        assert await agent.request(Sec_WebSocket_Protocol=None) == 101
+        job = await server.program.submit(host)
+        assert (await agent.read())["id"] == job.id
+        server.program.fleet.reach.hold()
+        final = json.dumps({"job_id": job.id, "status": "COMPLETED", "logs": ""}).encode()
+        agent.send(frame(final) + frame(b"safe?", PING))
+        async with asyncio.timeout(10):
+            await server.program.fleet.reach.is_held.wait()
+        agent.send(frame(b"and now?", PING))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await agent.reader.read(1)
+        assert not server.program.fleet.state.jobs[job.id].job.is_over
+        server.program.fleet.reach.release()
+        assert await agent.read_frame() == (PONG, b"safe?")
+        assert await agent.read_frame() == (PONG, b"and now?")
+        assert server.program.fleet.state.jobs[job.id].job.is_over
+        agent.send(frame(b"at once", PING))
+        assert await agent.read_frame() == (PONG, b"at once")

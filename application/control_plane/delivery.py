@@ -14,11 +14,10 @@ from typing import Final, Protocol
 from application.control_plane.link_tools import LinkTools, is_running
 from application.control_plane.times import seconds_now
 from application.ports.agent_link import AgentLink, CommandFrame
-from domain.errors import NotFound, StorageUnavailable
+from domain.errors import StorageUnavailable
 from domain.fleet.host import HostId
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.host_session import HostSession
-from domain.fleet.job import FleetJob, FleetJobState
 from domain.fleet.link_state import Outgoing, OutgoingKind
 from domain.link_messages import CancelMessage
 
@@ -32,7 +31,6 @@ ENVELOPE_BYTES: Final = 512
 NO_JOB: Final = "no-job"
 """Cancelling it is what is said under the number of a command that is not wanted any more, as a number
 cannot be left out. Jobs have other ids."""
-PAYLOAD_LOST: Final = "payload_lost"
 
 
 class Listener(Protocol):
@@ -200,7 +198,7 @@ class Delivery:
         if outgoing.kind is OutgoingKind.CANCEL:
             return CancelMessage(outgoing.seq, outgoing.job_id, session.ack())
         job = await self._tools.store.job(outgoing.job_id)
-        payload = None if job.is_over else await self._payload_of(job)
+        payload = None if job.is_over else await self._tools.payload_of(job)
         if payload is None:
             return CancelMessage(outgoing.seq, NO_JOB, session.ack())
         return CommandFrame(
@@ -212,22 +210,3 @@ class Delivery:
             outgoing.deadline_s,
             session.ack(),
         )
-
-    async def _payload_of(self, job: FleetJob) -> bytes | None:
-        """None where it cannot be had, and never will be: the job has failed then."""
-        error = "what it asks for is not kept any more"
-        try:
-            sealed = await self._tools.store.payload(job.id)
-            try:
-                return self._tools.payloads.unsealed(job, sealed)
-            except StorageUnavailable as exc:
-                error = f"what it asks for cannot be read any more: {exc}"
-        except NotFound:
-            pass
-        logger.error("job %s: %s", job.id, error)
-        now = seconds_now(self._tools.clock)
-        await self._tools.store.end(
-            job.id, FleetJobState.FAILED, now, reason=PAYLOAD_LOST, error=error
-        )
-        self._tools.tell([job.id])
-        return None

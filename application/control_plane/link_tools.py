@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
 from application.control_plane.payloads import Payloads
+from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.job_store import JobStore
-from domain.errors import StorageUnavailable
+from domain.errors import NotFound, StorageUnavailable
+from domain.fleet.job import FleetJob, FleetJobState
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ MOST_SENDING_BYTES: Final = 256 * 1024 * 1024
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 5.0
 SAID_AGAIN_AFTER_S: Final = 30.0
+PAYLOAD_LOST: Final = "payload_lost"
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -113,3 +116,27 @@ class LinkTools:
         """Wait before the database is asked again, for the `attempt`th time, from 0."""
         self.trouble.with_storage(exc)
         await self.clock.sleep(min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt, 8)))
+
+    async def payload_of(self, job: FleetJob) -> bytes | None:
+        """What its command carries; None where that cannot be had, and never will be: it has failed then.
+
+        Raises `StorageUnavailable`.
+        """
+        try:
+            sealed = await self.store.payload(job.id)
+        except NotFound:
+            error = "what it asks for is not kept any more"
+        else:
+            try:
+                return self.payloads.unsealed(job, sealed)
+            except StorageUnavailable as exc:
+                error = f"what it asks for cannot be read any more: {exc}"
+        logger.error("job %s: %s", job.id, error)
+        await self.end(job.id, FleetJobState.FAILED, PAYLOAD_LOST, error)
+        return None
+
+    async def end(self, job_id: str, state: FleetJobState, reason: str, error: str) -> None:
+        """End a job of which no agent will tell the end, and tell of it; raises `StorageUnavailable`."""
+        now = seconds_now(self.clock)
+        await self.store.end(job_id, state, now, reason=reason, error=error)
+        self.tell([job_id])

@@ -7,12 +7,11 @@ import logging
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from application.control_plane.delivery import PAYLOAD_LOST
 from application.control_plane.link_tools import LinkTools, is_running
 from application.control_plane.presence import AttendedLink
 from application.control_plane.times import seconds_now
 from application.ports.agent_link import AgentLink, CommandFrame
-from domain.errors import NotFound, StorageUnavailable
+from domain.errors import StorageUnavailable
 from domain.fleet.host import HostId
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.job import FleetJob, FleetJobState
@@ -187,7 +186,7 @@ class PlainDelivery:
         )
 
     async def _send(self, job: FleetJob) -> None:
-        payload = await self._payload_of(job)
+        payload = await self._tools.payload_of(job)
         if payload is None or self._listener.is_over:
             return
         now = seconds_now(self._tools.clock)
@@ -196,21 +195,6 @@ class PlainDelivery:
             frame = CommandFrame(job.id, job.kind, payload, deadline_s=job.deadline_s)
             self._listener.link.command(frame)
 
-    async def _payload_of(self, job: FleetJob) -> bytes | None:
-        try:
-            sealed = await self._tools.store.payload(job.id)
-        except NotFound:
-            error = "what it asks for is not kept any more"
-        else:
-            try:
-                return self._tools.payloads.unsealed(job, sealed)
-            except StorageUnavailable as exc:
-                error = f"what it asks for cannot be read any more: {exc}"
-        await self._end(job.id, FleetJobState.FAILED, PAYLOAD_LOST, error)
-        return None
-
     async def _end(self, job_id: str, state: FleetJobState, reason: str, error: str) -> None:
         logger.warning("job %s: %s", job_id, error)
-        now = seconds_now(self._tools.clock)
-        await self._tools.store.end(job_id, state, now, reason=reason, error=error)
-        self._tools.tell([job_id])
+        await self._tools.end(job_id, state, reason, error)

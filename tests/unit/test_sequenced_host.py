@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from application.control_plane.delivery import NO_JOB, PAYLOAD_LOST
+from application.control_plane.delivery import NO_JOB
+from application.control_plane.link_tools import PAYLOAD_LOST
 from application.control_plane.recording import BURST_BYTES, BYTES_PER_S, MOST_WAITING_BYTES
 from domain.errors import InvalidInput, StorageUnavailable
 from domain.fleet.host import Host

@@ -5,7 +5,6 @@ What is wrong is collected and reported all at once, in words that name the vari
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,6 +76,8 @@ class Configuration(Generic[S]):
         sentences = []
         for name in sorted({*os.environ, *self._names_in_env_file()}):
             if name.upper().startswith(self._prefix) and name.upper() not in known:
+                import difflib  # noqa: PLC0415 - What is seldom needed need not stay in memory.
+
                 near = difflib.get_close_matches(name.upper(), known, n=1)
                 sentences.append(
                     f"{name} is no setting of {program}"

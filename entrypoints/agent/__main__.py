@@ -17,15 +17,15 @@ from application.ports.identity import HostIdentity
 from domain.errors import InstaDeployError, StorageUnavailable
 from domain.identity import fingerprint_of
 from entrypoints.agent.container import AgentContainer
-from entrypoints.agent.logging_setup import configure_logging
 from entrypoints.agent.settings import (
     AgentSettings,
     Identification,
-    SettingsError,
     load_settings,
     unknown_variables,
     variable_of,
 )
+from entrypoints.configuration import SettingsError
+from entrypoints.logging_setup import configure_logging
 from entrypoints.version import VERSION
 
 logger = logging.getLogger("entrypoints.agent")

@@ -104,8 +104,9 @@ from domain.commands import (
 from domain.errors import InvalidInput
 from domain.policy import HostPlaces, Policy
 from domain.proving import Introduction
-from entrypoints.agent.settings import AgentSettings, Identification, SettingsError
+from entrypoints.agent.settings import AgentSettings, Identification
 from entrypoints.agent.transports import make_transport
+from entrypoints.configuration import SettingsError
 from entrypoints.job_runner.location import runner_command
 from entrypoints.version import VERSION
 

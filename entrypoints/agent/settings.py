@@ -5,13 +5,11 @@ What is wrong is collected and reported all at once, in words that name the vari
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from adapters.identity.keys_on_disk import membership_in
@@ -27,17 +25,9 @@ from entrypoints.agent.values import (
     Token,
     checked_token,
 )
+from entrypoints.configuration import Configuration, SettingsError
 
-DEFAULT_ENV_FILE: Final = ".env"
-ENV_FILE_ENCODING: Final = "utf-8"
-
-
-class SettingsError(Exception):
-    """The configuration cannot be used; `problems` holds one sentence for each thing wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+PREFIX: Final = "AGENT_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ class Identification:
 class AgentSettings(BaseSettings):
     """One field a variable; `AGENT_` stands before each name but SERVER_URL's."""
 
-    model_config = SettingsConfigDict(env_prefix="AGENT_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     server_url: ServerUrl | None = Field(default=None, validation_alias="SERVER_URL")
     token: Token | None = None
@@ -161,30 +151,16 @@ _SERVER_MISSING: Final = (
 )
 
 
+CONFIGURATION: Final = Configuration(AgentSettings, PREFIX)
+variable_of = CONFIGURATION.variable_of
+
+
 def load_settings() -> AgentSettings:
     """Read the configuration; raises `SettingsError` with everything that is wrong with it.
 
     Raises `StorageUnavailable` where the state directory cannot be looked at.
     """
-    env_file, problems = _env_file()
-    sources: dict[str, Any] = {"_env_file": env_file, "_env_file_encoding": ENV_FILE_ENCODING}
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and Path(credentials).is_dir():
-        sources["_secrets_dir"] = credentials
-    wrong: set[str] = set()
-    try:
-        try:
-            settings = AgentSettings(**sources)
-        except ValidationError as exc:
-            errors = exc.errors(include_url=False)
-            problems += [_in_words(error) for error in errors]
-            wrong = {str(error["loc"][0]) for error in errors}
-            # Once more without what is wrong, to find what is missing as well.
-            settings = AgentSettings(**sources, **_defaults(wrong))
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(
-            [*problems, f"AGENT_ENV_FILE: {env_file} cannot be read as UTF-8 text"]
-        ) from None
+    settings, problems, wrong = CONFIGURATION.load()
     problems += _missing(settings, wrong)
     if problems:
         raise SettingsError(problems)
@@ -193,49 +169,7 @@ def load_settings() -> AgentSettings:
 
 def unknown_variables() -> list[str]:
     """A sentence for each AGENT_ variable that means nothing, most likely a slip of the pen."""
-    known = {variable_of(name) for name in AgentSettings.model_fields} | {"AGENT_ENV_FILE"}
-    sentences = []
-    for name in sorted({*os.environ, *_names_in_env_file()}):
-        if name.upper().startswith("AGENT_") and name.upper() not in known:
-            import difflib  # noqa: PLC0415 - What is seldom needed need not stay in memory.
-
-            near = difflib.get_close_matches(name.upper(), known, n=1)
-            sentences.append(
-                f"{name} is no setting of this agent"
-                + (f"; did you mean {near[0]}?" if near else "")
-            )
-    return sentences
-
-
-def _names_in_env_file() -> set[str]:
-    env_file, _ = _env_file()
-    if env_file is None:
-        return set()
-    try:
-        return set(dotenv_values(env_file, encoding=ENV_FILE_ENCODING))
-    except (OSError, UnicodeDecodeError):
-        return set()  # `load_settings` says so.
-
-
-def variable_of(field: str) -> str:
-    """The environment variable of a field."""
-    return "SERVER_URL" if field.lower() == "server_url" else f"AGENT_{field.upper()}"
-
-
-def _env_file() -> tuple[Path | None, list[str]]:
-    named = os.environ.get("AGENT_ENV_FILE")
-    if named is None:
-        default = Path(DEFAULT_ENV_FILE)
-        return (default if default.is_file() else None), []
-    if not Path(named).is_file():
-        return None, ["AGENT_ENV_FILE: names a file that does not exist"]
-    return Path(named), []
-
-
-def _defaults(names: set[str]) -> dict[str, Any]:
-    """The defaults of fields, by the names that pydantic reports and takes."""
-    fields = {f.validation_alias or name: f for name, f in AgentSettings.model_fields.items()}
-    return {name: field.default for name, field in fields.items() if name in names}
+    return CONFIGURATION.unknown_variables("this agent")
 
 
 def _missing(settings: AgentSettings, wrong: set[str]) -> list[str]:
@@ -266,23 +200,3 @@ def _membership_in(state_dir: Path) -> Membership | None:
         return membership_in(state_dir)
     except InvalidInput as exc:
         raise SettingsError([f"AGENT_STATE_DIR: {exc}"]) from None
-
-
-def _in_words(error: Any) -> str:
-    field = str(error["loc"][0]) if error["loc"] else ""
-    rule = _RULES.get(error["type"]) or (
-        str(error["msg"])
-        .removeprefix("Value error, ")
-        .replace("Input should be", "must be")
-        .replace("greater than or equal to", "at least")
-        .replace("less than or equal to", "at most")
-    )
-    return f"{variable_of(field)}: {rule}"
-
-
-_RULES: Final = {
-    "bool_parsing": "must be 1 or 0, on or off, true or false",
-    "int_parsing": "must be a whole number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
-}

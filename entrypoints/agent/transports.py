@@ -7,7 +7,8 @@ import ssl
 from adapters.websocket.client import LinkTimes, WebSocketTransport
 from application.ports.host import HostFacts
 from application.ports.transport import Transport
-from entrypoints.agent.settings import AgentSettings, Identification, SettingsError
+from entrypoints.agent.settings import AgentSettings, Identification
+from entrypoints.configuration import SettingsError
 
 
 def make_transport(

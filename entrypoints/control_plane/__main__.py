@@ -19,12 +19,12 @@ from adapters.storage.database import Database
 from application.control_plane.access import new_administrator_token
 from domain.errors import Conflict, InstaDeployError, InvalidInput, StorageUnavailable
 from domain.identity import token_hash_of
-from entrypoints.agent.logging_setup import configure_logging
 from entrypoints.configuration import SettingsError
 from entrypoints.control_plane.server import CannotListen
 from entrypoints.control_plane.serving import database_url, serve
 from entrypoints.control_plane.settings import ControlPlaneSettings, load_settings, warnings_of
 from entrypoints.control_plane.token_reset import leave_hash
+from entrypoints.logging_setup import configure_logging
 from entrypoints.version import VERSION
 
 logger = logging.getLogger("entrypoints.control_plane")

@@ -16,8 +16,9 @@ from pytest_mock import MockerFixture
 
 from adapters.debug_http.server import DebugHttpTransport
 from domain.errors import TransportLost, TransportRefused
-from entrypoints.agent.settings import SettingsError, load_settings
+from entrypoints.agent.settings import load_settings
 from entrypoints.agent.transports import make_transport
+from entrypoints.configuration import SettingsError
 from tests.contracts.transport import HANG_S, soon
 from tests.fakes.host import FakeHost
 from tests.integration.debug_http_client import TOKEN, DebugAgent, debug_agent

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from entrypoints.agent.settings import (
-    SettingsError,
     load_settings,
 )
+from entrypoints.configuration import SettingsError
 
 TOKEN = "tok-s3cr3t"
 OTHER = "other-s3cr3t"

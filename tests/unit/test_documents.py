@@ -41,7 +41,8 @@ from domain.job import JobState, is_terminal
 from domain.output import HEAD_BYTES, TAIL_BYTES
 from domain.revision import KEPT_REVISIONS
 from domain.validation import MAX_COMPOSE_FILE_BYTES, MAX_JOB_ID_LENGTH, MAX_PROJECT_NAME_LENGTH
-from entrypoints.agent.settings import DEFAULT_ENV_FILE, AgentSettings, variable_of
+from entrypoints.agent.settings import AgentSettings, variable_of
+from entrypoints.configuration import DEFAULT_ENV_FILE
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 README: Final = ROOT / "README.md"

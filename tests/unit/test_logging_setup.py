@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.agent.logging_setup import JsonFormatter, TextFormatter, configure_logging
+from entrypoints.logging_setup import JsonFormatter, TextFormatter, configure_logging
 
 
 def record(message: str, *values: object, broken: bool = False) -> logging.LogRecord:

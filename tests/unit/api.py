@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ from tests.support.asgi import client_of
 from tests.support.control_plane_parts import ADMIN, ControlPlane
 
 Document = dict[str, Any]
+V1 = "/api/v1"
+WEB = f"{V1}/hosts/web-1"
+BLOG = f"{WEB}/projects/blog"
+SECRET = "s3cr3t-value"
 COMPOSE = "services:\n  web:\n    image: nginx\n"
 
 
@@ -49,6 +54,13 @@ class Api:
     async def deploy(self, *hosts: str, **more: object) -> Document:
         body = {"project": "blog", "compose": COMPOSE, "hosts": list(hosts), **more}
         return await self.post("/api/v1/deployments", 202, body)
+
+
+async def payload_of(api: Api, job: Document) -> Document:
+    """What the command of a job carries, as it is kept."""
+    kept = await api.plane.fleet.jobs.job(job["id"])
+    payload: Document = json.loads(await api.plane.payloads.opened(kept))
+    return payload
 
 
 def problem_in(response: httpx.Response, status: int, code: str) -> Document:

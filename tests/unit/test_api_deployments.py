@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,12 +10,7 @@ import pytest
 from domain.commands import DeployCompose
 from domain.fleet.host import Host
 from tests.contracts.fleet import accept, result
-from tests.unit.api import COMPOSE, Api, Document, serving
-
-V1 = "/api/v1"
-WEB = f"{V1}/hosts/web-1"
-BLOG = f"{WEB}/projects/blog"
-SECRET = "s3cr3t-value"
+from tests.unit.api import BLOG, COMPOSE, SECRET, V1, Api, payload_of, serving
 
 
 @pytest.fixture
@@ -29,12 +23,6 @@ async def api() -> AsyncIterator[Api]:
 async def host(api: Api) -> Host:
     (host,) = await api.plane.add_hosts("web-1", env="prod")
     return host
-
-
-async def payload_of(api: Api, job: Document) -> Document:
-    kept = await api.plane.fleet.jobs.job(job["id"])
-    payload: Document = json.loads(await api.plane.payloads.opened(kept))
-    return payload
 
 
 class TestDeployments:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,12 +12,7 @@ from domain.fleet.host import Host
 from domain.job import JobState
 from tests.contracts.fleet import accept, chunk, result
 from tests.fakes.clock import settle
-from tests.unit.api import COMPOSE, Api, Document, serving
-
-V1 = "/api/v1"
-WEB = f"{V1}/hosts/web-1"
-BLOG = f"{WEB}/projects/blog"
-SECRET = "s3cr3t-value"
+from tests.unit.api import BLOG, COMPOSE, SECRET, V1, WEB, Api, Document, payload_of, serving
 
 
 @pytest.fixture
@@ -31,12 +25,6 @@ async def api() -> AsyncIterator[Api]:
 async def host(api: Api) -> Host:
     (host,) = await api.plane.add_hosts("web-1", env="prod")
     return host
-
-
-async def payload_of(api: Api, job: Document) -> Document:
-    kept = await api.plane.fleet.jobs.job(job["id"])
-    payload: Document = json.loads(await api.plane.payloads.opened(kept))
-    return payload
 
 
 COMMANDS = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,12 +11,7 @@ from domain.fleet.host import AgentReport, Host
 from tests.contracts.fleet import hashed
 from tests.support.asgi import client_of
 from tests.support.control_plane_parts import ADMIN, KEY, METRICS_TOKEN, ControlPlane
-from tests.unit.api import Api, Document, serving
-
-V1 = "/api/v1"
-WEB = f"{V1}/hosts/web-1"
-BLOG = f"{WEB}/projects/blog"
-SECRET = "s3cr3t-value"
+from tests.unit.api import BLOG, V1, WEB, Api, serving
 
 
 @pytest.fixture
@@ -30,12 +24,6 @@ async def api() -> AsyncIterator[Api]:
 async def host(api: Api) -> Host:
     (host,) = await api.plane.add_hosts("web-1", env="prod")
     return host
-
-
-async def payload_of(api: Api, job: Document) -> Document:
-    kept = await api.plane.fleet.jobs.job(job["id"])
-    payload: Document = json.loads(await api.plane.payloads.opened(kept))
-    return payload
 
 
 class TestEnrolments:

@@ -15,7 +15,7 @@ from application.agent import dispatch, output_pump, step_plan, steps
 from application.agent.admission import Admission
 from application.agent.going_back import GoingBack, WentBack
 from application.agent.rollout import Rollout
-from domain import proving
+from domain import proving, session
 from domain.ledger import Ledger
 from domain.send_window import SendWindow
 from tests.fakes import revision_store
@@ -78,9 +78,18 @@ async def _nothing_found(*_args: Any, **_options: Any) -> None:
     return None
 
 
-def _all_sent(self: SendWindow, peer_has: int) -> None:
-    self.confirmed = peer_has
-    self.sent = self.reached = self._ledger.next_seq - 1
+class _SendsOnce(SendWindow):
+    """Takes for sent what an earlier link had, and does not hear that it is missed.
+
+    One of the two is not enough: what a link leaves out is asked for, when more of it comes.
+    """
+
+    def resume(self, peer_has: int) -> None:
+        super().resume(peer_has)
+        self.sent = self.reached = self._ledger.next_seq - 1
+
+    def send_again_from(self, seq: int) -> None:
+        """Nothing is."""
 
 
 async def _not_gone_back(*_args: Any, **_options: Any) -> WentBack:
@@ -103,7 +112,7 @@ BREAKAGES: dict[str, tuple[object, str, object]] = {
     "what runs is not found again": (SimulatedExecutor, "find", _nothing_found),
     "what was killed is taken for done": (steps, "was_interrupted", lambda _exit: False),
     "what is killed is tried for ever": (step_plan, "ATTEMPTS", 99),
-    "a link begins with what is not sent yet": (SendWindow, "resume", _all_sent),
+    "what was sent is not sent again": (session, "SendWindow", _SendsOnce),
     "output is changed on its way": (output_pump, "whole_characters", _cut_short),
     "what Compose says is believed": (Rollout, "_judge", _nothing_found),
     "what failed is left as it is": (GoingBack, "undo", _not_gone_back),

@@ -74,6 +74,19 @@ class Attempts:
         await tools.book.record(StepExited(self._job_id, plan.name, number, exit_), must=True)
         return exit_
 
+    async def end_all(self) -> None:
+        """End those that are not over: another life of the agent began them, and nobody asks for them."""
+        job = self._tools.book.ledger.jobs.get(self._job_id)
+        for known in [] if job is None else [one for one in job.attempts if not one.is_over]:
+            running = await self._tools.executor.find(known.token)
+            exit_ = None
+            if running is not None:
+                logger.warning("job %s: ending its %s, which still ran", self._job_id, known.step)
+                await running.end("cancel")
+                exit_ = await running.wait() or StepExit(KILLED, ended_by="cancel")
+            exited = StepExited(self._job_id, known.step, known.number, exit_)
+            await self._tools.book.record(exited, must=True)
+
     async def put_names_right(self, plan: StepPlan) -> None:
         """Give the project's containers the names that they should have."""
         names, project = self._tools.names, plan.project.name

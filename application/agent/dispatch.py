@@ -248,6 +248,10 @@ class Dispatcher:
         self._steps[job_id] = steps
         try:
             outcome = await handler(command, steps)
+            await steps.end_what_runs()
+        except InstaDeployError:
+            await steps.end_what_runs()
+            raise
         finally:
             del self._steps[job_id]
         return outcome

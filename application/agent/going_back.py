@@ -107,6 +107,8 @@ class GoingBack:
         put back. Nobody can cancel this.
         """
         undoing = steps.undoing(ROLL_BACK)
+        if not self.has_begun(steps):
+            await steps.end_what_runs()
         try:
             await undoing.engine_answers(self._deadlines.engine_s, "nothing was taken back")
             if target is None:

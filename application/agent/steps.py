@@ -84,6 +84,13 @@ class JobSteps:
             with self.stages.running(name) as stage:
                 stage.seconds = self._attempts.seconds(name)
 
+    async def end_what_runs(self) -> None:
+        """End what an earlier life of the agent began, where the job comes to another end than that.
+
+        Two steps of a project never run at once, and none when its job is over.
+        """
+        await self._attempts.end_all()
+
     async def printed(self, name: str) -> str:
         """The output of the last attempt at a step, its middle left out where it is long."""
         return await self._attempts.printed(name)

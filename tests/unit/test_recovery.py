@@ -9,12 +9,17 @@ from collections.abc import AsyncIterator
 import pytest
 
 from application.agent.damage import FORGOTTEN
+from application.agent.handling import Failed
 from application.agent.room import DispatchLimits
+from application.agent.step_plan import StepPlan
+from application.agent.steps import JobSteps
+from application.ports.compose_executor import ComposeAction
 from domain.commands import Command, digest_of
+from domain.errors import NoSpace
 from domain.events import JobCompleted, JobFailed, JobReceived
 from domain.job import JobState
 from domain.records import EpochBegun, JobAccepted, StepStarting
-from tests.builders import deploy, status, stop
+from tests.builders import compose_content, deploy, status, stop
 from tests.fakes.clock import settle
 from tests.fakes.machine import FakeMachine
 from tests.unit.dispatching import Bench, Peer
@@ -398,3 +403,40 @@ async def test_nothing_is_left_behind_by_an_agent_that_ends() -> None:
     await settle()
     here = asyncio.current_task()
     assert [task for task in asyncio.all_tasks() if task is not here] == []
+
+
+# What still runs when its job comes to another end than that.
+
+
+@pytest.mark.parametrize("fails", ["raises", "outcome"])
+async def test_no_step_outlives_its_job_where_the_next_agent_fails_before_it_finds_it(
+    fails: str,
+) -> None:
+    machine = FakeMachine()
+    machine.files.put("blog", compose_content())
+    hanging = machine.runtime.hang("up")
+    moment = machine.clock.since_boot()
+    accepted = JobAccepted("j1", deploy(), digest_of(deploy()), moment)
+    life = Bench(machine=machine)
+    async with life.running():
+        await life.book.record(accepted)
+        project = await machine.files.locate(deploy().project)
+        plan = StepPlan("apply", ComposeAction.UP, project, 100.0, consequence="who knows")
+        steps = JobSteps("j1", None, machine.step_tools(life.book))
+        applying = asyncio.create_task(steps.run(plan))
+        await hanging.started.wait()
+        await settle()
+        applying.cancel()
+        await asyncio.wait({applying})
+    again = Bench(machine=machine)
+    if fails == "raises":
+        again.handler.raises = NoSpace("the disk is full")
+    else:
+        again.handler.outcome = Failed("the policy has changed")
+    async with again.running():
+        await settle(50)
+        assert machine.runtime.cancelled == [("up", "blog")]
+        assert ends(again) == {"j1": JobState.FAILED}
+        assert all(one.is_over for one in again.book.ledger.jobs["j1"].attempts)
+    kinds = [type(record).__name__ for record in machine.disk.records]
+    assert kinds.index("StepExited") < kinds.index("JobFinished")

@@ -919,3 +919,42 @@ async def test_what_a_question_raises_passes_through(machine: FakeMachine) -> No
 
 async def _hang() -> None:
     await asyncio.Event().wait()
+
+
+# What an earlier life began, and nobody goes on with.
+
+
+async def test_what_an_earlier_life_began_is_ended_and_written_down(machine: FakeMachine) -> None:
+    up = machine.runtime.hang("up")
+    life = Life(machine)
+    await life.begin(await plan_for(machine))
+    await up.started.wait()
+    await settle()
+    await life.die()
+    again = Life(machine)
+    await again.book.open()
+    await again.steps.end_what_runs()
+    assert machine.runtime.cancelled == [("up", "blog")]
+    assert step_records(machine) == ["StepStarting 1", "StepStarted 1", "StepExited 1"]
+    (attempt,) = again.book.ledger.jobs["j1"].attempts
+    assert attempt.exit is not None
+    assert attempt.exit.ended_by == "cancel"
+    await again.steps.end_what_runs()
+    assert len(step_records(machine)) == 3
+
+
+async def test_what_an_earlier_life_was_about_to_begin_never_begins(machine: FakeMachine) -> None:
+    held = machine.executor.hold_next_start()
+    life = Life(machine)
+    task = await life.begin(await plan_for(machine))
+    await held.begun.wait()
+    life.journal.crash()
+    again = Life(machine)
+    await again.book.open()
+    await again.steps.end_what_runs()
+    assert step_records(machine) == ["StepStarting 1", "StepExited 1"]
+    held.release.set()
+    await settle()
+    assert machine.executor.starts == []
+    task.cancel()
+    await asyncio.wait({task})

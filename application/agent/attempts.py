@@ -76,16 +76,19 @@ class Attempts:
 
     async def end_all(self) -> None:
         """End those that are not over: another life of the agent began them, and nobody asks for them."""
-        job = self._tools.book.ledger.jobs.get(self._job_id)
+        tools = self._tools
+        job = tools.book.ledger.jobs.get(self._job_id)
         for known in [] if job is None else [one for one in job.attempts if not one.is_over]:
-            running = await self._tools.executor.find(known.token)
+            running = await tools.executor.find(known.token)
             exit_ = None
             if running is not None:
+                printed = PrintedStep(known.step, known.number, known.token, running)
+                tools.live.add(self._job_id, printed)
                 logger.warning("job %s: ending its %s, which still ran", self._job_id, known.step)
                 await running.end("cancel")
                 exit_ = await running.wait() or StepExit(KILLED, ended_by="cancel")
             exited = StepExited(self._job_id, known.step, known.number, exit_)
-            await self._tools.book.record(exited, must=True)
+            await tools.book.record(exited, must=True)
 
     async def put_names_right(self, plan: StepPlan) -> None:
         """Give the project's containers the names that they should have."""

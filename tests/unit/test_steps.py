@@ -935,6 +935,7 @@ async def test_what_an_earlier_life_began_is_ended_and_written_down(machine: Fak
     await again.book.open()
     await again.steps.end_what_runs()
     assert machine.runtime.cancelled == [("up", "blog")]
+    assert [(one.step, one.attempt) for one in again.live.steps("j1")] == [("apply", 1)]
     assert step_records(machine) == ["StepStarting 1", "StepStarted 1", "StepExited 1"]
     (attempt,) = again.book.ledger.jobs["j1"].attempts
     assert attempt.exit is not None

@@ -6,17 +6,19 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 T = TypeVar("T")
 
 
-class WritingLink(Protocol):
-    """The connection that alone writes, wherever it lives. It raises what SQLAlchemy raises."""
+class ReadingLink(Protocol):
+    """A connection, wherever it lives. It raises what SQLAlchemy raises."""
 
     async def run_sync(self, work: Callable[..., T], *args: Any) -> T:
         """Call `work` with a `Connection` and these arguments, and return what it returns."""
         ...
+
+
+class WritingLink(ReadingLink, Protocol):
+    """The connection that alone writes."""
 
     async def close(self) -> None:
         """Give it up, whatever state it is in; raises nothing."""
@@ -41,7 +43,7 @@ class Backend(Protocol):
         """Once it is known that the database is ours to write: what has to be set in it before."""
         ...
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    def reading(self) -> AbstractAsyncContextManager[ReadingLink]:
         """A connection that reads; each statement sees what was committed when it began."""
         ...
 

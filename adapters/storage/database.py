@@ -17,7 +17,6 @@ from adapters.storage.hosts import SqlHostDirectory
 from adapters.storage.jobs import SqlJobStore
 from adapters.storage.postgres import PostgresBackend
 from adapters.storage.reader import Reader
-from adapters.storage.recording import record_all
 from adapters.storage.schema import Schema, new_epoch
 from adapters.storage.sole_connection import SoleConnection
 from adapters.storage.sqlite import SqliteBackend
@@ -35,7 +34,7 @@ class Database:
 
     def __init__(self, backend: Backend, connection: SoleConnection) -> None:
         self._connection = connection
-        self._writer = Writer(connection, record_all)
+        self._writer = Writer(connection)
         reader = Reader(backend)
         self.hosts = SqlHostDirectory(self._writer, reader)
         self.jobs = SqlJobStore(self._writer, reader, lambda: connection.epoch)

@@ -13,8 +13,10 @@ from adapters.storage.host_rows import (
     enrolment_row,
     host_of,
     host_row,
+    no_such_host,
     report_document,
 )
+from adapters.storage.job_rows import by_values
 from adapters.storage.repeated import Repeated
 from adapters.storage.submitting import end_all_of
 from adapters.storage.tables import ENROLMENTS, HOST_LABELS, HOSTS
@@ -148,13 +150,27 @@ def note_reports(tx: Transaction, reports: Mapping[HostId, AgentReport]) -> None
     tx.repeat(_REPORTED, rows)
 
 
+def forget_enrolments(tx: Transaction, expired_before: float, limit: int) -> int:
+    """See `HostDirectory`."""
+    query = (
+        select(ENROLMENTS.c.place)
+        .where(ENROLMENTS.c.expires_at < expired_before)
+        .order_by(ENROLMENTS.c.place)
+        .limit(limit)
+    )
+    old = tx.connection.execute(query).scalars().all()
+    for places in by_values(old):
+        tx.write(delete(ENROLMENTS).where(ENROLMENTS.c.place.in_(places)))
+    return len(old)
+
+
 def host_with_id(connection: Connection, host_id: HostId) -> Host:
     """The host; raises `NotFound`."""
     row: Row[Any] | None = connection.execute(
         select(HOSTS).where(HOSTS.c.id == host_id)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"there is no host {host_id[:80]!r}")
+        raise no_such_host(host_id)
     return host_of(row)
 
 

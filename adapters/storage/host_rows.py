@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from domain.errors import NotFound
 from domain.fleet.host import (
     AgentReport,
     Credential,
@@ -109,3 +110,8 @@ def _report_of(document: Mapping[str, Any]) -> AgentReport:
         last_seen_at=document["last_seen_at"],
         facts=document["facts"],
     )
+
+
+def no_such_host(name_or_id: str) -> NotFound:
+    """To be raised where there is none."""
+    return NotFound(f"there is no host {name_or_id[:80]!r}")

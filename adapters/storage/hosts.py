@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, Select, exists, or_, select
 
 from adapters.storage import host_changes
-from adapters.storage.host_changes import host_with_id
-from adapters.storage.host_rows import enrolment_of, host_of
+from adapters.storage.host_rows import enrolment_of, host_of, no_such_host
 from adapters.storage.job_rows import by_values
 from adapters.storage.pages import by_name, newest_first
 from adapters.storage.reader import Reader
+from adapters.storage.shared_reading import SharedReading
+from adapters.storage.statements import among
 from adapters.storage.tables import ENROLMENTS, HOST_LABELS, HOSTS
 from adapters.storage.writer import Writer
 from application.ports.host_directory import Revoked
@@ -23,6 +24,8 @@ from domain.fleet.page import Page, PageRequest
 
 _BY_NAME = (HOSTS.c.name_key, HOSTS.c.id)
 _IS_LIVE = HOSTS.c.revoked_at.is_(None)
+_WITH_IDS = select(HOSTS).where(among(HOSTS.c.id))
+_CALLED = select(HOSTS).where(or_(among(HOSTS.c.id), among(HOSTS.c.name_key, "keys") & _IS_LIVE))
 
 
 class SqlHostDirectory:
@@ -31,6 +34,7 @@ class SqlHostDirectory:
     def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
         self._reader = reader
+        self._host = SharedReading(reader.of_all(_hosts_with_ids))
 
     async def add_enrolment(self, enrolment: Enrolment, token_hash: str) -> None:
         """See `HostDirectory`."""
@@ -66,13 +70,16 @@ class SqlHostDirectory:
 
     async def host(self, host_id: HostId) -> Host:
         """See `HostDirectory`."""
-        return await self._reader(lambda connection: host_with_id(connection, host_id))
+        host = await self._host(host_id)
+        if host is None:
+            raise no_such_host(host_id)
+        return host
 
     async def named(self, name_or_id: str) -> Host:
         """See `HostDirectory`."""
         found = await self._reader(lambda connection: _found(connection, [name_or_id]))
         if name_or_id not in found:
-            raise NotFound(f"there is no host {name_or_id[:80]!r}")
+            raise no_such_host(name_or_id)
         return found[name_or_id]
 
     async def with_token(self, token_hash: str) -> Host | None:
@@ -130,6 +137,20 @@ class SqlHostDirectory:
             host_ids=(),  # No job depends on it.
         )
 
+    async def forget_enrolments(self, expired_before: float, limit: int) -> int:
+        """See `HostDirectory`."""
+        return await self._writer.carry_out(
+            lambda tx: host_changes.forget_enrolments(tx, expired_before, limit), host_ids=()
+        )
+
+
+def _hosts_with_ids(
+    connection: Connection, host_ids: Sequence[HostId]
+) -> dict[HostId, Host | None]:
+    rows = connection.execute(_WITH_IDS, {"some": host_ids})
+    found = {HostId(row.id): host_of(row) for row in rows}
+    return {host_id: found.get(host_id) for host_id in host_ids}
+
 
 def _with_token(connection: Connection, token_hash: str) -> Host | None:
     row = connection.execute(select(HOSTS).where(HOSTS.c.token_hash == token_hash)).one_or_none()
@@ -168,10 +189,8 @@ def _found(connection: Connection, names_or_ids: Sequence[str]) -> dict[str, Hos
     hosts: dict[str, Host] = {}
     for some in by_values(names_or_ids):
         keys = [name.lower() for name in some]
-        query = select(HOSTS).where(
-            or_(HOSTS.c.id.in_(some), HOSTS.c.name_key.in_(keys) & _IS_LIVE)
-        )
-        found = [host_of(row) for row in connection.execute(query)]
+        rows = connection.execute(_CALLED, {"some": some, "keys": keys})
+        found = [host_of(row) for row in rows]
         by_key = {host.name.key: host for host in found if not host.is_revoked}
         by_id: dict[str, Host] = {host.id: host for host in found}
         for name in some:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
 from adapters.storage.deployment_rows import deployment_of
 from adapters.storage.job_rows import (
@@ -18,6 +18,7 @@ from adapters.storage.job_rows import (
     result_of,
 )
 from adapters.storage.pages import newest_first
+from adapters.storage.statements import among
 from adapters.storage.tables import (
     DEPLOYMENTS,
     FEED,
@@ -34,6 +35,12 @@ from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
 from domain.fleet.page import Page, PageRequest
 
+MOST_PAYLOAD_BYTES: Final = 16 * 1024 * 1024
+"""About what is read of payloads at once."""
+
+_PAYLOAD_PLACES: Final = select(JOBS.c.id, JOBS.c.payload).where(among(JOBS.c.id))
+_SEALED: Final = select(PAYLOADS.c.sealed).where(PAYLOADS.c.place == bindparam("of_place"))
+
 
 def result(connection: Connection, job_id: str) -> JobResult | None:
     """See `JobStore`."""
@@ -42,20 +49,31 @@ def result(connection: Connection, job_id: str) -> JobResult | None:
     return None if row is None else result_of(row)
 
 
-def payload(connection: Connection, job_id: str) -> bytes:
-    """See `JobStore`."""
-    query = select(PAYLOADS.c.sealed).join_from(JOBS, PAYLOADS).where(JOBS.c.id == job_id)
-    sealed = connection.scalar(query)
-    if sealed is None:
-        raise NotFound(
-            f"there is no job {job_id[:80]!r}, or what it asked for is not kept any more"
-        )
-    return bytes(sealed)
+def payloads(connection: Connection, job_ids: Sequence[str]) -> dict[str, bytes | None]:
+    """The sealed payloads of jobs, None where there is none; where they are large, not of all.
+
+    Jobs of one deployment get the same object.
+    """
+    rows = connection.execute(_PAYLOAD_PLACES, {"some": job_ids})
+    places: dict[str, int | None] = {row.id: row.payload for row in rows}
+    found: dict[str, bytes | None] = {}
+    read: dict[int, bytes] = {}
+    size = 0
+    for job_id in job_ids:
+        place = places.get(job_id)
+        if place is not None and place not in read:
+            if size >= MOST_PAYLOAD_BYTES:
+                break
+            read[place] = bytes(connection.execute(_SEALED, {"of_place": place}).scalar_one())
+            size += len(read[place])
+        found[job_id] = None if place is None else read[place]
+    return found
 
 
-def queued(connection: Connection, host_id: HostId) -> Sequence[FleetJob]:
+def queued(connection: Connection, host_id: HostId, limit: int) -> Sequence[FleetJob]:
     """See `JobStore`."""
-    query = select(JOBS).where(HAS_NOT_LEFT, JOBS.c.host_id == host_id).order_by(JOBS.c.place)
+    of_host = select(JOBS).where(HAS_NOT_LEFT, JOBS.c.host_id == host_id)
+    query = of_host.order_by(JOBS.c.place).limit(limit)
     return [job_of(row) for row in connection.execute(query)]
 
 

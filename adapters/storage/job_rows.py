@@ -59,6 +59,8 @@ NEW_STATE: Final = Repeated(
 )
 """Whatever can change of a job, but for what is known of its output; see `new_state`."""
 
+_JOB: Final = select(JOBS).where(JOBS.c.id == bindparam("of_id"))
+
 
 def job_of(row: Row[Any]) -> FleetJob:
     """The job of a row of `JOBS`."""
@@ -203,7 +205,7 @@ def result_of(row: Row[Any]) -> JobResult:
 
 def job_row(connection: Connection, job_id: str) -> Row[Any]:
     """The row of a job; raises `NotFound`."""
-    row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one_or_none()
+    row = connection.execute(_JOB, {"of_id": job_id}).one_or_none()
     if row is None:
         raise NotFound(f"there is no job {job_id[:80]!r}")
     return row

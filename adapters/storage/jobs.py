@@ -9,14 +9,18 @@ from adapters.storage import job_queries, numbering, submitting
 from adapters.storage.job_rows import job_of, job_row
 from adapters.storage.pruning import prune
 from adapters.storage.reader import Reader
+from adapters.storage.recording import record_all
+from adapters.storage.shared_reading import SharedReading
+from adapters.storage.standing import begin_epoch, standings
 from adapters.storage.writer import Writer
 from application.ports.job_store import JobQuery, Submission, Submitted
+from domain.errors import NotFound
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
-from domain.fleet.link_state import Heard, LinkState, Outgoing, Recorded
+from domain.fleet.link_state import Heard, LinkState, Numbered, Outgoing, Recorded, Standing
 from domain.fleet.page import Page, PageRequest
-from domain.link_messages import OutputChunk, OutputPosition, Result
+from domain.link_messages import OutputChunk, Result
 
 _LEAST_WEIGHT: Final = 512
 """About what an operation holds in memory beside what it writes."""
@@ -29,6 +33,9 @@ class SqlJobStore:
         self._writer = writer
         self._reader = reader
         self._epoch = epoch
+        self._standing = SharedReading(reader.of_all(standings))
+        self._outgoing = SharedReading(reader.of_all(numbering.outgoing_of_all))
+        self._payload = SharedReading(reader.of_all(job_queries.payloads))
 
     @property
     def epoch(self) -> str:
@@ -52,42 +59,29 @@ class SqlJobStore:
         """See `JobStore`."""
         return await self._writer.carry_out(lambda tx: submitting.expire(tx, now))
 
-    async def link_state(self, host_id: HostId) -> LinkState:
+    async def standing(self, host_id: HostId) -> Standing:
         """See `JobStore`."""
-        return await self._reader(lambda connection: numbering.link_of(connection, host_id)[0])
+        return await self._standing(host_id)
 
-    async def begin_epoch(self, host_id: HostId, agent_epoch: str, *, anew: bool) -> LinkState:
+    async def begin_epoch(
+        self, host_id: HostId, agent_epoch: str, generations: Mapping[str, int]
+    ) -> LinkState:
         """See `JobStore`."""
         return await self._writer.carry_out(
-            lambda tx: numbering.begin_epoch(tx, host_id, agent_epoch, anew=anew),
-            host_ids=[host_id],
+            lambda tx: begin_epoch(tx, host_id, agent_epoch, generations), host_ids=[host_id]
         )
 
-    async def output_seen(self, host_id: HostId) -> Mapping[str, OutputPosition]:
+    async def number(self, host_id: HostId, at: float) -> Numbered:
         """See `JobStore`."""
-        return await self._reader(lambda connection: numbering.output_seen(connection, host_id))
-
-    async def reach_generations(self, host_id: HostId, generations: Mapping[str, int]) -> None:
-        """See `JobStore`."""
-        await self._writer.carry_out(
-            lambda tx: numbering.reach_generations(tx, host_id, generations), host_ids=[host_id]
-        )
-
-    async def number(self, host_id: HostId, at: float) -> Sequence[Outgoing]:
-        """See `JobStore`."""
-        return await self._writer.carry_out(
-            lambda tx: numbering.number(tx, host_id, at), host_ids=[host_id]
-        )
+        return await self._writer.in_common(numbering.number_all, (host_id, at), host_id=host_id)
 
     async def outgoing(self, host_id: HostId, after: int, limit: int) -> Sequence[Outgoing]:
         """See `JobStore`."""
-        return await self._reader(
-            lambda connection: numbering.outgoing(connection, host_id, after, limit)
-        )
+        return await self._outgoing((host_id, after, limit))
 
-    async def queued(self, host_id: HostId) -> Sequence[FleetJob]:
+    async def queued(self, host_id: HostId, limit: int = 1000) -> Sequence[FleetJob]:
         """See `JobStore`."""
-        return await self._reader(lambda connection: job_queries.queued(connection, host_id))
+        return await self._reader(lambda connection: job_queries.queued(connection, host_id, limit))
 
     async def mark_sent(self, job_id: str, at: float) -> bool:
         """See `JobStore`."""
@@ -99,11 +93,18 @@ class SqlJobStore:
 
     async def payload(self, job_id: str) -> bytes:
         """See `JobStore`."""
-        return await self._reader(lambda connection: job_queries.payload(connection, job_id))
+        payload = await self._payload(job_id)
+        if payload is None:
+            raise NotFound(
+                f"there is no job {job_id[:80]!r}, or what it asked for is not kept any more"
+            )
+        return payload
 
     async def record(self, heard: Heard) -> Recorded:
         """See `JobStore`."""
-        return await self._writer.record(heard, _weight_of(heard))
+        return await self._writer.in_common(
+            record_all, heard, weight=_weight_of(heard), host_id=heard.host_id
+        )
 
     async def end(
         self, job_id: str, state: FleetJobState, at: float, *, reason: str, error: str

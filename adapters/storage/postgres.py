@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.storage.backend import WritingLink
+from adapters.storage.backend import ReadingLink, WritingLink
 from adapters.storage.failures import translated
 from domain.errors import Conflict
 
@@ -105,11 +105,11 @@ class PostgresBackend:
             )
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[ReadingLink]:
         """See `Backend`."""
         with translated():
             async with self._reading.connect() as connection:
-                yield connection
+                yield _Session(connection)
 
     async def tend(self, link: WritingLink) -> None:
         """See `Backend`; the server tends itself."""

@@ -43,7 +43,7 @@ def prune(tx: Transaction, ended_before: float, limit: int) -> int:
 
 
 def _forget(tx: Transaction, places: Sequence[int]) -> None:
-    printed = (FEED.c.job.in_(places), FEED.c.kind == FeedKind.OUTPUT)
+    printed = (FEED.c.job.in_(places), FEED.c.kind != FeedKind.STATE)
     tx.write(delete(FEED).where(*printed))
     of_them = JOBS.c.place.in_(places)
     nothing = {"seen_step": None, "seen_attempt": None, "seen_offset": None}

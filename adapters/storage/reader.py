@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from adapters.storage.backend import Backend
 from domain.errors import NoSpace, StorageUnavailable
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -27,6 +28,12 @@ class Reader:
             raise
         except StorageUnavailable:
             return await self._once(work)
+
+    def of_all(
+        self, read_all: Callable[[Connection, Sequence[K]], Mapping[K, T]]
+    ) -> Callable[[Sequence[K]], Awaitable[Mapping[K, T]]]:
+        """What `SharedReading` asks for: `read_all`, on one of its connections."""
+        return lambda keys: self(lambda connection: read_all(connection, keys))
 
     async def _once(self, work: Callable[[Connection], T]) -> T:
         async with self._backend.reading() as connection:

@@ -15,6 +15,8 @@ from adapters.storage.job_rows import (
     tracked_of,
 )
 from adapters.storage.repeated import Repeated
+from adapters.storage.standing import NEW_LINK, link_in, link_row
+from adapters.storage.statements import among
 from adapters.storage.tables import HOSTS, JOBS, LINKS, OUTGOING, PRINTED, RESULTS
 from adapters.storage.transaction import Transaction
 from domain.errors import InstaDeployError, NotFound
@@ -64,7 +66,11 @@ _ACKNOWLEDGED: Final = Repeated(
         OUTGOING.c.host_id == bindparam("of_host"), OUTGOING.c.seq <= bindparam("up_to")
     )
 )
-_NEW_LINK: Final = Repeated(insert(LINKS))
+_HOSTS_WITH_LINKS: Final = (
+    select(HOSTS.c.id, LINKS).select_from(HOSTS.outerjoin(LINKS)).where(among(HOSTS.c.id))
+)
+_JOBS: Final = select(JOBS).where(among(JOBS.c.id))
+_PRINTED: Final = select(PRINTED).where(among(PRINTED.c.job))
 _NEW_RESULT: Final = Repeated(insert(RESULTS))
 _NEW_PRINTED: Final = Repeated(insert(PRINTED))
 
@@ -103,20 +109,13 @@ def _links_of(
     links: dict[HostId, LinkState] = {}
     new: set[HostId] = set()
     for some in by_values(host_ids):
-        found = (
-            select(HOSTS.c.id, LINKS)
-            .select_from(HOSTS.outerjoin(LINKS))
-            .where(HOSTS.c.id.in_(some))
-        )
-        for row in tx.connection.execute(found):
+        for row in tx.connection.execute(_HOSTS_WITH_LINKS, {"some": some}):
             host_id = HostId(row.id)
             if row.host_id is None:
                 new.add(host_id)
                 links[host_id] = LinkState(host_id)
             else:
-                links[host_id] = LinkState(
-                    host_id, row.agent_epoch, row.heard, row.next_seq, row.confirmed
-                )
+                links[host_id] = link_in(row)
     return links, new
 
 
@@ -125,7 +124,7 @@ def _jobs_of(tx: Transaction, heard: Iterable[Heard]) -> dict[str, Row[Any]]:
     ids.update(message.job_id for each in heard for message in each.messages)
     rows: dict[str, Row[Any]] = {}
     for some in by_values(ids):
-        for row in tx.connection.execute(select(JOBS).where(JOBS.c.id.in_(some))):
+        for row in tx.connection.execute(_JOBS, {"some": some}):
             rows[row.id] = row
     return rows
 
@@ -145,7 +144,7 @@ def _printed_before(
     }
     had: set[_Place] = set()
     for some in by_values(printing):
-        for row in tx.connection.execute(select(PRINTED).where(PRINTED.c.job.in_(some))):
+        for row in tx.connection.execute(_PRINTED, {"some": some}):
             job_id = printing[row.job]
             tracked[job_id].printed[row.step, row.attempt] = row.ends_at
             had.add((job_id, row.step, row.attempt))
@@ -159,7 +158,7 @@ def _write_links(
     new_links: set[HostId],
 ) -> None:
     changed = [link for host_id, link in links.items() if link != before[host_id]]
-    tx.repeat(_NEW_LINK, [link_row(link) for link in changed if link.host_id in new_links])
+    tx.repeat(NEW_LINK, [link_row(link) for link in changed if link.host_id in new_links])
     tx.repeat(
         _HEARD_OF_LINK,
         [
@@ -238,14 +237,3 @@ def _write_printed(
             new.append({"job": job, "step": step, "attempt": attempt, "ends_at": ends_at})
     tx.repeat(_NEW_PRINTED, new)
     tx.repeat(_MORE_PRINTED, more)
-
-
-def link_row(link: LinkState) -> dict[str, object]:
-    """The row of where the numbers stand."""
-    return {
-        "host_id": link.host_id,
-        "agent_epoch": link.agent_epoch,
-        "heard": link.heard,
-        "next_seq": link.next_seq,
-        "confirmed": link.confirmed,
-    }

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from adapters.storage.backend import Backend, WritingLink
 from adapters.storage.failures import translated
@@ -20,6 +20,10 @@ T = TypeVar("T")
 DOUBT_PATIENCE_S: Final = 20.0
 """So long a server may be away before nobody can tell any more whether a commit has happened."""
 _DOUBT_PAUSE_S: Final = 0.5
+
+_COMMIT_MORE: Final = update(BOOK).values(
+    next_number=bindparam("new_next_number"), commits=BOOK.c.commits + 1
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -94,9 +98,7 @@ class SoleConnection:
             if not tx.is_dirty:
                 transaction.rollback()
                 return
-            connection.execute(
-                update(BOOK).values(next_number=self._numbers.next, commits=BOOK.c.commits + 1)
-            )
+            connection.execute(_COMMIT_MORE, {"new_next_number": self._numbers.next})
         except BaseException:
             # Where this raises too, the connection is given up, and the transaction with it.
             transaction.rollback()

@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.storage.backend import WritingLink
+from adapters.storage.backend import ReadingLink, WritingLink
 from adapters.storage.failures import translated
 from adapters.storage.reading_gate import ReadingGate
 from adapters.storage.threaded_connection import ThreadedConnection
+from adapters.storage.threaded_pool import ThreadedPool
 from adapters.storage_errors import translated as disk_translated
 from domain.errors import Conflict, StorageUnavailable
 
 LONGEST_LOG_BYTES: Final = 64 * 1024 * 1024
-READERS: Final = 4
+READERS: Final = 2
+"""More would not read faster: Python runs one thread at a time. One long answer holds up nobody."""
+READER_PATIENCE_S: Final = 10.0
 BUSY_TIMEOUT_S: Final = 5.0
 """So long another program, such as a backup, may hold the database before what waits fails."""
 PATIENCE_WITH_READERS_S: Final = 1.0
@@ -54,25 +56,12 @@ class SqliteBackend:
         self._log = path.with_name(f"{path.name}-wal")
         self._gate = ReadingGate()
         self._lock_fd: int | None = None
-        self._writing = create_engine(
-            URL.create("sqlite", database=str(path)),
-            connect_args=self._connect_args(),
-            poolclass=NullPool,
-            hide_parameters=True,
+        self._writing = self._engine(_WRITING)
+        # Each statement sees one moment, and no call needs more.
+        self._reading = self._engine(
+            _READING, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
         )
-        self._reading = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=str(path)),
-            connect_args=self._connect_args(),
-            pool_size=READERS,
-            max_overflow=0,
-            pool_timeout=10.0,
-            # Each statement sees one moment, and no call needs more: two trips to the thread less.
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
-            hide_parameters=True,
-        )
-        _set_pragmas(self._writing, _WRITING)
-        _set_pragmas(self._reading.sync_engine, _READING)
+        self._readers = ThreadedPool(self._reading, size=READERS, patience_s=READER_PATIENCE_S)
         event.listen(self._writing, "begin", _begin)
 
     async def take(self) -> None:
@@ -102,11 +91,11 @@ class SqliteBackend:
             )
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[ReadingLink]:
         """See `Backend`."""
         async with self._gate.passed():
             with translated():
-                async with self._reading.connect() as connection:
+                async with self._readers.connection() as connection:
                     yield connection
 
     async def tend(self, link: WritingLink) -> None:
@@ -125,7 +114,8 @@ class SqliteBackend:
 
     async def let_go(self) -> None:
         """See `Backend`."""
-        await self._reading.dispose()
+        await self._readers.close()
+        self._reading.dispose()
         self._writing.dispose()
         if self._lock_fd is not None:
             os.close(self._lock_fd)
@@ -150,13 +140,21 @@ class SqliteBackend:
         except OSError:
             return 0
 
-    def _connect_args(self) -> dict[str, Any]:
-        # sqlite3 itself would begin transactions where it likes, and none for what makes tables.
-        return {
-            "timeout": self._busy_timeout_s,
-            "isolation_level": None,
-            "check_same_thread": False,
-        }
+    def _engine(self, pragmas: tuple[str, ...], **more: Any) -> Engine:
+        engine = create_engine(
+            URL.create("sqlite", database=str(self._path)),
+            # sqlite3 itself would begin transactions where it likes, and none for what makes tables.
+            connect_args={
+                "timeout": self._busy_timeout_s,
+                "isolation_level": None,
+                "check_same_thread": False,
+            },
+            poolclass=NullPool,
+            hide_parameters=True,
+            **more,
+        )
+        _set_pragmas(engine, pragmas)
+        return engine
 
 
 def _set_pragmas(engine: Engine, pragmas: tuple[str, ...]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, bindparam, insert, select
 
 from adapters.storage.deployment_rows import deployment_row
 from adapters.storage.job_rows import (
@@ -21,6 +21,7 @@ from adapters.storage.job_rows import (
     state_row,
 )
 from adapters.storage.numbering import say_cancel
+from adapters.storage.statements import among
 from adapters.storage.tables import (
     DEPLOYMENTS,
     HAS_NOT_LEFT,
@@ -37,6 +38,19 @@ from domain.fleet import changes
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import HostId
 from domain.fleet.job import FleetJob, FleetJobState
+
+_REMEMBERED: Final = select(REMEMBERED).where(
+    REMEMBERED.c.principal == bindparam("of_principal"), REMEMBERED.c.key == bindparam("of_key")
+)
+_REMEMBER: Final = insert(REMEMBERED)
+_LIVE_HOSTS: Final = select(HOSTS.c.id).where(among(HOSTS.c.id), HOSTS.c.revoked_at.is_(None))
+_JOB_IDS: Final = select(JOBS.c.id).where(among(JOBS.c.id))
+_DEPLOYMENT: Final = select(DEPLOYMENTS.c.place).where(DEPLOYMENTS.c.id == bindparam("of_id"))
+_ADD_DEPLOYMENT: Final = insert(DEPLOYMENTS)
+_ADD_PAYLOAD: Final = insert(PAYLOADS)
+_HAVE_NOT_LEFT: Final = (
+    select(JOBS).where(HAS_NOT_LEFT, among(JOBS.c.host_id)).order_by(JOBS.c.place)
+)
 
 
 def submit(tx: Transaction, submission: Submission) -> Submitted:
@@ -55,7 +69,7 @@ def submit(tx: Transaction, submission: Submission) -> Submitted:
         deployment = _add_deployment(tx, submission.deployment)
     superseded = _supersede(tx, jobs)
     payload = tx.next_number()
-    tx.write(insert(PAYLOADS), {"place": payload, "sealed": submission.payload})
+    tx.write(_ADD_PAYLOAD, {"place": payload, "sealed": submission.payload})
     places = [tx.next_number() for _ in jobs]
     placed = list(zip(jobs, places, strict=True))
     tx.repeat(NEW_JOB, [row_of(job, place, payload, deployment) for job, place in placed])
@@ -140,10 +154,8 @@ def change(
 
 
 def _answered_before(tx: Transaction, asked: Remembered) -> Remembered | None:
-    query = select(REMEMBERED).where(
-        REMEMBERED.c.principal == asked.principal, REMEMBERED.c.key == asked.key
-    )
-    row = tx.connection.execute(query).one_or_none()
+    of_it = {"of_principal": asked.principal, "of_key": asked.key}
+    row = tx.connection.execute(_REMEMBERED, of_it).one_or_none()
     if row is None:
         return None
     if row.digest != asked.digest:
@@ -159,14 +171,13 @@ def _remember(tx: Transaction, asked: Remembered, at: float) -> None:
         "answer": asked.answer,
         "at": at,
     }
-    tx.write(insert(REMEMBERED), row)
+    tx.write(_REMEMBER, row)
 
 
 def _require_hosts(tx: Transaction, host_ids: set[HostId]) -> None:
     missing = set(host_ids)
     for some in by_values(host_ids):
-        live = select(HOSTS.c.id).where(HOSTS.c.id.in_(some), HOSTS.c.revoked_at.is_(None))
-        missing -= set(tx.connection.scalars(live))
+        missing -= set(tx.connection.scalars(_LIVE_HOSTS, {"some": some}))
     if missing:
         raise NotFound(f"there is no host {', '.join(sorted(missing))}, or it was revoked")
 
@@ -175,16 +186,15 @@ def _require_new(tx: Transaction, job_ids: Sequence[str]) -> None:
     if len(set(job_ids)) != len(job_ids):
         raise Conflict("job: two have the same id")
     for some in by_values(job_ids):
-        for taken in tx.connection.scalars(select(JOBS.c.id).where(JOBS.c.id.in_(some))):
+        for taken in tx.connection.scalars(_JOB_IDS, {"some": some}):
             raise Conflict(f"job: there is one with the id {taken}")
 
 
 def _add_deployment(tx: Transaction, deployment: Deployment) -> int:
-    query = select(DEPLOYMENTS.c.place).where(DEPLOYMENTS.c.id == deployment.id)
-    if tx.connection.execute(query).first() is not None:
+    if tx.connection.execute(_DEPLOYMENT, {"of_id": deployment.id}).first() is not None:
         raise Conflict(f"deployment: there is one with the id {deployment.id}")
     place = tx.next_number()
-    tx.write(insert(DEPLOYMENTS), deployment_row(deployment, place))
+    tx.write(_ADD_DEPLOYMENT, deployment_row(deployment, place))
     return place
 
 
@@ -194,8 +204,7 @@ def _supersede(tx: Transaction, jobs: Sequence[FleetJob]) -> list[str]:
     }
     changed = []
     for some in by_values({host_id for host_id, _ in newer}):
-        waiting = select(JOBS).where(HAS_NOT_LEFT, JOBS.c.host_id.in_(some)).order_by(JOBS.c.place)
-        for row in tx.connection.execute(waiting):
+        for row in tx.connection.execute(_HAVE_NOT_LEFT, {"some": some}):
             job = newer.get((HostId(row.host_id), row.project_key))
             before = job_of(row)
             if job is not None and changes.takes_the_place_of(job, before):

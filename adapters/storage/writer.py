@@ -1,8 +1,9 @@
 """Those who must wait for the database wait for it together: one connection writes, in one order.
 
 What comes while a transaction is being committed shares the next one. In it each operation has a
-savepoint, so that one that fails takes nothing with it; what agents have said is recorded in common,
-as long as nothing else that concerns the same host came in between.
+savepoint, so that one that fails takes nothing with it; what is asked for each of many hosts, such as
+to record what it has said, is carried out in common, as long as nothing else that concerns the same
+host came in between.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import collections
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection
@@ -21,8 +22,8 @@ from adapters.storage.failures import is_of_one_operation, translation_of
 from adapters.storage.transaction import Transaction
 from domain.errors import Busy, InstaDeployError, NoSpace, StorageUnavailable
 from domain.fleet.host import HostId
-from domain.fleet.link_state import Heard, Recorded
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 MAX_WAITING: Final = 20_000
@@ -34,7 +35,8 @@ MOST_BYTES_TOGETHER: Final = 16 * 1024 * 1024
 _LOG = logging.getLogger(__name__)
 
 Work = Callable[[Transaction], T]
-RecordAll = Callable[[Transaction, Sequence[Heard]], Sequence[Recorded | InstaDeployError]]
+AllOf = Callable[[Transaction, Sequence[A]], Sequence[T | InstaDeployError]]
+"""Carries out what is asked for several hosts; what it returns for one may be what to raise there."""
 
 
 class WritingConnection(Protocol):
@@ -54,13 +56,17 @@ class WritingConnection(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Operation:
-    """`host_ids` are of the hosts that it concerns, None for any. `heard` is recorded in common."""
+    """`host_ids` are of the hosts that it concerns, None for any.
+
+    `asked` is what `all_of` carries out, in common with others of its kind.
+    """
 
     work: Work[Any]
     weight: int
     future: asyncio.Future[Any]
     host_ids: frozenset[HostId] | None
-    heard: Heard | None = None
+    all_of: AllOf[Any, Any] | None = None
+    asked: Any = None
 
     def succeed(self, result: object) -> None:
         if not self.future.done():
@@ -81,13 +87,11 @@ class Writer:
     def __init__(
         self,
         connection: WritingConnection,
-        record_all: RecordAll,
         *,
         max_waiting: int = MAX_WAITING,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         self._connection = connection
-        self._record_all = record_all
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting: collections.deque[_Operation] = collections.deque()
@@ -105,13 +109,15 @@ class Writer:
         later, it is.
         """
         known = None if host_ids is None else frozenset(host_ids)
-        return cast("T", await self._enqueue(work, weight, known, None))
+        return cast("T", await self._enqueue(work, weight, known))
 
-    async def record(self, heard: Heard, weight: int) -> Recorded:
-        """Record what a host has said."""
-        work = _recording(self._record_all, heard)
-        known = frozenset({heard.host_id})
-        return cast("Recorded", await self._enqueue(work, weight, known, heard))
+    async def in_common(
+        self, all_of: AllOf[A, T], asked: A, *, weight: int = 1024, host_id: HostId
+    ) -> T:
+        """As `carry_out` does; together with what others ask of `all_of`, for their hosts or this."""
+        known = frozenset({host_id})
+        work = _alone(all_of, asked)
+        return cast("T", await self._enqueue(work, weight, known, all_of, asked))
 
     async def serve(self) -> None:
         """Write, until it is closed and nobody waits any more."""
@@ -138,7 +144,8 @@ class Writer:
         work: Work[Any],
         weight: int,
         host_ids: frozenset[HostId] | None,
-        heard: Heard | None,
+        all_of: AllOf[Any, Any] | None = None,
+        asked: object = None,
     ) -> object:
         if self._is_closed:
             raise StorageUnavailable("the database is closed")
@@ -148,7 +155,7 @@ class Writer:
         ):
             raise Busy("too much waits for the database")
         future = asyncio.get_running_loop().create_future()
-        operation = _Operation(work, weight, future, host_ids, heard)
+        operation = _Operation(work, weight, future, host_ids, all_of, asked)
         self._waiting.append(operation)
         self._waiting_bytes += weight
         self._news.set()
@@ -199,22 +206,23 @@ class Writer:
         return [outcome for group in groups for outcome in self._group(group, tx)]
 
     def _group(self, group: Sequence[_Operation], tx: Transaction) -> list[_Outcome]:
-        heard = [operation.heard for operation in group if operation.heard is not None]
-        if len(heard) < 2:  # noqa: PLR2004
+        all_of = group[0].all_of
+        if all_of is None or len(group) == 1:
             return [(operation, _saved(operation.work, tx)) for operation in group]
-        recorded = _saved(lambda tx: self._record_all(tx, heard), tx)
-        if isinstance(recorded, BaseException):
-            # Something that one of them has said cannot be kept: find out whose.
+        asked = [operation.asked for operation in group]
+        outcomes = _saved(lambda tx: all_of(tx, asked), tx)
+        if isinstance(outcomes, BaseException):
+            # Something of what one of them asks cannot be done: find out whose.
             return [(operation, _saved(operation.work, tx)) for operation in group]
-        return list(zip(group, recorded, strict=True))
+        return list(zip(group, outcomes, strict=True))
 
 
-def _recording(record_all: RecordAll, heard: Heard) -> Work[Recorded]:
-    def work(tx: Transaction) -> Recorded:
-        (recorded,) = record_all(tx, [heard])
-        if isinstance(recorded, InstaDeployError):
-            raise recorded
-        return recorded
+def _alone(all_of: AllOf[A, T], asked: A) -> Work[T]:
+    def work(tx: Transaction) -> T:
+        (outcome,) = all_of(tx, [asked])
+        if isinstance(outcome, InstaDeployError):
+            raise outcome
+        return outcome
 
     return work
 
@@ -245,22 +253,34 @@ def _saved(work: Work[T], tx: Transaction) -> T | Exception:
     return failure
 
 
+@dataclass(slots=True)
+class _Gathering:
+    """Operations of one kind that are carried out in common, for now the last of that kind."""
+
+    place: int
+    members: list[_Operation] = field(default_factory=list)
+    since: set[HostId] = field(default_factory=set)
+    """Hosts that something else concerned since: what concerns them cannot join any more."""
+
+
 def _grouped(batch: Iterable[_Operation]) -> list[list[_Operation]]:
-    """In the order in which they came, but that recordings join those before them where they may."""
+    """In the order in which they came, but that each joins those of its kind before it where it may."""
     groups: list[list[_Operation]] = []
-    recordings: list[_Operation] | None = None
-    since: set[HostId] = set()
-    """Hosts that something else concerned since."""
+    gatherings: dict[AllOf[Any, Any], _Gathering] = {}
     for operation in batch:
-        if operation.heard is not None:
-            if recordings is None or operation.heard.host_id in since:
-                recordings, since = [], set()
-                groups.append(recordings)
-            recordings.append(operation)
+        host_ids = operation.host_ids
+        if host_ids is None:
+            groups.append([operation])
+            gatherings.clear()
             continue
-        groups.append([operation])
-        if operation.host_ids is None:
-            recordings = None
-        else:
-            since |= operation.host_ids
+        gathering = None if operation.all_of is None else gatherings.get(operation.all_of)
+        if gathering is None or gathering.since & host_ids:
+            gathering = _Gathering(len(groups))
+            groups.append(gathering.members)
+            if operation.all_of is not None:
+                gatherings[operation.all_of] = gathering
+        gathering.members.append(operation)
+        for other in gatherings.values():
+            if other.place < gathering.place:
+                other.since |= host_ids
     return groups

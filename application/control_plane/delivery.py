@@ -134,10 +134,12 @@ class Delivery:
             self._has_news = False
             try:
                 clock, host_id = self._tools.clock, self._listener.host_id
-                await self._tools.store.number(host_id, seconds_now(clock))
+                numbered = await self._tools.store.number(host_id, seconds_now(clock))
             except StorageUnavailable:
                 self._has_news = True
                 raise
+            if not numbered.is_all:
+                self._has_news = self._again = True
 
     def _may_send(self) -> bool:
         listener = self._listener
@@ -197,13 +199,14 @@ class Delivery:
         session = self._listener.session
         if outgoing.kind is OutgoingKind.CANCEL:
             return CancelMessage(outgoing.seq, outgoing.job_id, session.ack())
-        job = await self._tools.store.job(outgoing.job_id)
-        payload = None if job.is_over else await self._tools.payload_of(job)
+        payload = None
+        if outgoing.is_wanted:
+            payload = await self._tools.payload_of(outgoing.job_id, outgoing.payload_context)
         if payload is None:
             return CancelMessage(outgoing.seq, NO_JOB, session.ack())
         return CommandFrame(
-            job.id,
-            job.kind,
+            outgoing.job_id,
+            outgoing.command,
             payload,
             outgoing.seq,
             outgoing.generation,

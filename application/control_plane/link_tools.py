@@ -13,7 +13,7 @@ from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.job_store import JobStore
 from domain.errors import NotFound, StorageUnavailable
-from domain.fleet.job import FleetJob, FleetJobState
+from domain.fleet.job import FleetJobState
 
 logger = logging.getLogger(__name__)
 
@@ -117,22 +117,22 @@ class LinkTools:
         self.trouble.with_storage(exc)
         await self.clock.sleep(min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt, 8)))
 
-    async def payload_of(self, job: FleetJob) -> bytes | None:
+    async def payload_of(self, job_id: str, context: str) -> bytes | None:
         """What its command carries; None where that cannot be had, and never will be: it has failed then.
 
-        Raises `StorageUnavailable`.
+        `context` is the id that it was sealed for. Raises `StorageUnavailable`.
         """
         try:
-            sealed = await self.store.payload(job.id)
+            sealed = await self.store.payload(job_id)
         except NotFound:
             error = "what it asks for is not kept any more"
         else:
             try:
-                return self.payloads.unsealed(job, sealed)
+                return self.payloads.unsealed(sealed, context)
             except StorageUnavailable as exc:
                 error = f"what it asks for cannot be read any more: {exc}"
-        logger.error("job %s: %s", job.id, error)
-        await self.end(job.id, FleetJobState.FAILED, PAYLOAD_LOST, error)
+        logger.error("job %s: %s", job_id, error)
+        await self.end(job_id, FleetJobState.FAILED, PAYLOAD_LOST, error)
         return None
 
     async def end(self, job_id: str, state: FleetJobState, reason: str, error: str) -> None:

@@ -31,11 +31,11 @@ class Payloads:
         Raises `NotFound` where it is not kept any more, `StorageUnavailable` where it is but cannot
         be read.
         """
-        return self.unsealed(job, await self._store.payload(job.id))
+        return self.unsealed(await self._store.payload(job.id), job.payload_context)
 
-    def unsealed(self, job: FleetJob, sealed: bytes) -> bytes:
-        """The payload of a job, as the store has it; raises `StorageUnavailable` where it is spoilt."""
-        return self._cipher.open(sealed, job.deployment_id or job.id)
+    def unsealed(self, sealed: bytes, context: str) -> bytes:
+        """A payload, as the store has it; raises `StorageUnavailable` where it is spoilt."""
+        return self._cipher.open(sealed, context)
 
     async def command_of(self, job: FleetJob) -> Command:
         """What a job asks for; raises as `opened` does."""

@@ -136,10 +136,13 @@ class PlainDelivery:
         await self._give_up()
         if not self._may_send():
             return
-        for job in await self._tools.store.queued(self._listener.host_id):
+        queued = await self._tools.store.queued(self._listener.host_id, MOST_UNDER_WAY)
+        for job in queued:
             if not self._may_send():
                 return
             await self._send(job)
+        # Some may have ended instead, as what they ask for is lost.
+        self._again = self._again or len(queued) == MOST_UNDER_WAY
 
     async def _take_up(self) -> None:
         """Deal with what was sent on an earlier link, and has had no final response."""
@@ -186,7 +189,7 @@ class PlainDelivery:
         )
 
     async def _send(self, job: FleetJob) -> None:
-        payload = await self._tools.payload_of(job)
+        payload = await self._tools.payload_of(job.id, job.payload_context)
         if payload is None or self._listener.is_over:
             return
         now = seconds_now(self._tools.clock)

@@ -48,6 +48,7 @@ class SequencedHost:
         "_delivery",
         "_end",
         "_grievances",
+        "_has_news",
         "_host_id",
         "_link",
         "_live",
@@ -76,6 +77,7 @@ class SequencedHost:
         self._end: LinkEnd | None = None
         self._parting_at = 0.0
         self._grievances = 0
+        self._has_news = False
         live.opened(self, opening.script.deadline)
         link.say(opening.script.challenge)
 
@@ -175,8 +177,10 @@ class SequencedHost:
         self._link.say(answer)
         self._live.due(self, self.opening.script.deadline)
 
-    def open(self, welcome: Welcome, session: HostSession, report: AgentReport) -> None:
-        """Its agent is welcome."""
+    def open(
+        self, welcome: Welcome, session: HostSession, report: AgentReport, *, is_owed: bool
+    ) -> None:
+        """Its agent is welcome. `is_owed` says whether anything waited for it when that was looked up."""
         self._link.say(welcome)
         self._session, self._opening = session, None
         self._report = report
@@ -185,7 +189,8 @@ class SequencedHost:
         self._live.reports.arrived(self.host_id, report)
         logger.info("host %s is online, from %s", self._host_id, report.address)
         self._live.due(self, session.due_at(self._tools.clock.monotonic(), 0.0))
-        self._delivery.wake()
+        if is_owed or self._has_news:
+            self._delivery.wake()
 
     def part(self, welcome: Welcome) -> None:
         """Its agent will begin anew, and has to be given the time to write that down."""
@@ -207,6 +212,7 @@ class SequencedHost:
 
     def wake(self) -> None:
         """See `AttendedLink`."""
+        self._has_news = True
         if self._delivery is not None and not self.is_over:
             self._delivery.wake()
 

@@ -78,7 +78,8 @@ class Welcoming:
 
     async def _meet(self, one: SequencedHost, host: Host, hello: Hello) -> None:
         store = self._tools.store
-        link = await store.link_state(host.id)
+        standing = await store.standing(host.id)
+        link, is_owed = standing.link, standing.is_owed
         how = meeting(hello, link, store.epoch)
         if how is Meeting.FORGOTTEN:
             logger.warning(
@@ -92,15 +93,16 @@ class Welcoming:
             one.part(self._welcome(one, host, hello, MORE_THAN_EVER_SENT))
             return
         if how is Meeting.ANEW:
-            link = await store.begin_epoch(host.id, hello.epoch, anew=True)
-            await store.reach_generations(host.id, dict(hello.generations))
+            # What had a number has none any more.
+            is_owed = True
+            link = await store.begin_epoch(host.id, hello.epoch, dict(hello.generations))
         peer_has = hello.last_seq_seen if how is Meeting.RESUME else 0
         link = await self._note(host, hello, link, peer_has)
         welcome = self._welcome(one, host, hello, link.heard)
-        welcome = replace(welcome, output_seen=await store.output_seen(host.id))
+        welcome = replace(welcome, output_seen=standing.output_seen)
         heartbeat_s, now = self._tools.heartbeat_s, self._tools.clock.monotonic()
         session = HostSession(heard=link.heard, peer_has=peer_has, heartbeat_s=heartbeat_s, now=now)
-        one.open(welcome, session, self._report(one, hello))
+        one.open(welcome, session, self._report(one, hello), is_owed=is_owed)
 
     async def _note(self, host: Host, hello: Hello, link: LinkState, peer_has: int) -> LinkState:
         """Write down what HELLO tells that is news."""

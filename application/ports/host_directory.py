@@ -47,9 +47,10 @@ class HostDirectory(Protocol):
 
         Name and labels are the enrolment's. With the token and the key of one that was used before,
         whenever that was, the host that it became is returned, also a revoked one: the agent did not
-        hear the answer. Raises `Forbidden` where the token is unknown, withdrawn, over its time, or
-        was used with another key, all in one sentence; and `Conflict` where another host has this
-        key, or had it when it was revoked, or where another host has taken the name since.
+        hear the answer. Raises `Forbidden` where the token is unknown, also as its enrolment is
+        forgotten, withdrawn, over its time, or was used with another key, all in one sentence; and
+        `Conflict` where another host has this key, or had it when it was revoked, or where another
+        host has taken the name since.
         """
         ...
 
@@ -119,4 +120,11 @@ class HostDirectory(Protocol):
 
     async def note_reports(self, reports: Mapping[HostId, AgentReport]) -> None:
         """Keep what agents last said of themselves; of many hosts at once. Unknown ones are skipped."""
+        ...
+
+    async def forget_enrolments(self, expired_before: float, limit: int) -> int:
+        """Forget at most `limit` enrolments whose time was over before; return how many.
+
+        Also those that were used or withdrawn. The hosts that they became stay.
+        """
         ...

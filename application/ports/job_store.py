@@ -9,9 +9,8 @@ from typing import Final, Protocol
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
-from domain.fleet.link_state import Heard, LinkState, Outgoing, Recorded
+from domain.fleet.link_state import Heard, LinkState, Numbered, Outgoing, Recorded, Standing
 from domain.fleet.page import Page, PageRequest
-from domain.link_messages import OutputPosition
 
 MOST_EXPIRED: Final = 1000
 """How many jobs `JobStore.expire` ends at once."""
@@ -113,35 +112,28 @@ class JobStore(Protocol):
 
     # What goes to agents.
 
-    async def link_state(self, host_id: HostId) -> LinkState:
-        """Where the numbers stand; of a host that never spoke, the beginning."""
+    async def standing(self, host_id: HostId) -> Standing:
+        """What a link begins with, all of one moment; of a host that never spoke, the beginning."""
         ...
 
-    async def begin_epoch(self, host_id: HostId, agent_epoch: str, *, anew: bool) -> LinkState:
-        """Count from 1 again: what is heard, and with `anew` also what is said.
+    async def begin_epoch(
+        self, host_id: HostId, agent_epoch: str, generations: Mapping[str, int]
+    ) -> LinkState:
+        """Count from 1 again, what is heard and what is said.
 
-        With `anew` nothing is outgoing any more, and every job that is not over loses its number, as
-        `number` is to give it a new one: it keeps its state and its generation. Raises `NotFound`.
+        Nothing is outgoing any more, and every job that is not over loses its number, as `number` is
+        to give it a new one: it keeps its state and its generation. No later command of a project (by
+        Compose's name) gets a generation up to the one given. Raises `NotFound`.
         """
         ...
 
-    async def output_seen(self, host_id: HostId) -> Mapping[str, OutputPosition]:
-        """Up to where the output of the host's jobs that may still print is durable here."""
-        ...
-
-    async def reach_generations(self, host_id: HostId, generations: Mapping[str, int]) -> None:
-        """Let no later command of a project (by Compose's name) have a generation up to this.
-
-        Raises `NotFound`.
-        """
-        ...
-
-    async def number(self, host_id: HostId, at: float) -> Sequence[Outgoing]:
+    async def number(self, host_id: HostId, at: float) -> Numbered:
         """Give the host's jobs that are not over and have none their numbers, in order; return those.
 
         They count as sent from then on. Changing commands of a project get a generation above all
         earlier ones, where they have none. A job that is to end has a CANCEL right behind its
-        command. Not of use for a host whose agent speaks v1.
+        command. Where very many wait, some are left for the next call. Not of use for a host whose
+        agent speaks v1.
         """
         ...
 
@@ -152,8 +144,8 @@ class JobStore(Protocol):
         """
         ...
 
-    async def queued(self, host_id: HostId) -> Sequence[FleetJob]:
-        """The host's jobs that are queued and were never sent, in order; for an agent that speaks v1."""
+    async def queued(self, host_id: HostId, limit: int = 1000) -> Sequence[FleetJob]:
+        """The first of the host's jobs that are queued and were never sent; for an agent of v1."""
         ...
 
     async def mark_sent(self, job_id: str, at: float) -> bool:
@@ -189,7 +181,9 @@ class JobStore(Protocol):
 
         Output is kept once for each place; a piece that leaves a gap is kept, and the gap stays.
         Output of a job that is over, but for one whose result is still to come, is not kept, and
-        counts as seen; so does what no job can have printed. Raises `NotFound` where the host is unknown.
+        counts as seen; so does what no job can have printed, and what is past the limits in
+        `domain.fleet.hearing`: one `CUT` entry says where that begins. Raises `NotFound` where the host
+        is unknown.
         """
         ...
 

@@ -23,6 +23,14 @@ LONGEST_WORD: Final = 256
 FARTHEST_OFFSET: Final = 2**62
 LONGEST_STEP: Final = 128
 """No job prints that much, and no step is called that: what is beyond it is not kept."""
+MOST_OUTPUT_BYTES: Final = 128 * 1024 * 1024
+"""Kept of one job. An agent keeps 4.25 MiB of each attempt at a step: no honest one comes near."""
+COST_OF_A_PIECE: Final = 128
+"""What a piece counts beside its bytes: many small ones are to cost no more than a few large ones."""
+MOST_PLACES: Final = 64
+"""Attempts at steps of which one job has output."""
+ALL_OUTPUT: Final = ("", 0)
+"""No step, and no attempt: what is counted of all of a job's output stands there."""
 
 
 @dataclass(slots=True)
@@ -30,7 +38,8 @@ class TrackedJob:
     """A job, and what is needed to judge what is said of it.
 
     It `awaits_result` where its agent has told of its end and of nothing else. `printed` is where
-    the output of each attempt at each step ends, `position` the place of what was printed last.
+    the output of each attempt at each step ends, and under `ALL_OUTPUT` how much is kept of all of it;
+    `position` is the place of what was printed last.
     """
 
     job: FleetJob
@@ -42,6 +51,18 @@ class TrackedJob:
     def may_print(self) -> bool:
         """Whether its output is still wanted."""
         return self.awaits_result or not self.job.is_over
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it has printed so much that no more is kept."""
+        return self.printed.get(ALL_OUTPUT) == FARTHEST_OFFSET
+
+    def has_room(self, place: tuple[str, int], size: int) -> bool:
+        """Whether that many bytes can be kept of an attempt at a step."""
+        if self.printed.get(ALL_OUTPUT, 0) + size > MOST_OUTPUT_BYTES:
+            return False
+        others = self.printed.keys() - {ALL_OUTPUT, place}
+        return len(others) < MOST_PLACES
 
 
 @dataclass(slots=True)
@@ -162,24 +183,43 @@ class Hearing:
             return
         place = message.position
         end = place.offset + len(message.chunk)
-        key = (place.step, place.attempt)
-        is_beyond = end > FARTHEST_OFFSET or len(place.step) > LONGEST_STEP
-        if is_beyond or not tracked.may_print:
-            outcome.output_seen[message.job_id] = replace(place, offset=end)
+        seen = replace(place, offset=end)
+        if not tracked.may_print or tracked.is_cut or _is_beyond(seen):
+            outcome.output_seen[message.job_id] = seen
             return
         self._becomes(tracked, in_state(tracked.job, _RUNNING, heard.at), heard.at, outcome)
-        had = tracked.printed.get(key)
+        had = tracked.printed.get((place.step, place.attempt))
         if had is None or end > had:
-            begin = max(place.offset, had or 0)
-            content = message.chunk[begin - place.offset :]
-            tracked.printed[key] = end
-            self.printed[message.job_id, place.step, place.attempt] = None
-            tracked.position = replace(place, offset=end)
             self._touch(tracked, outcome)
-            if content:
-                self.entries.append(_output_of(message, self._next_number(), heard.at, begin))
+            if not self._keep(tracked, message, max(place.offset, had or 0), heard.at):
+                outcome.output_seen[message.job_id] = seen
+                return
+            tracked.position = seen
         assert tracked.position is not None
         outcome.output_seen[message.job_id] = tracked.position
+
+    def _keep(self, tracked: TrackedJob, message: OutputChunk, begin: int, at: float) -> bool:
+        """Keep a piece from `begin` on, or cut the job's output here."""
+        place = message.position
+        key = (place.step, place.attempt)
+        content = message.chunk[begin - place.offset :]
+        size = len(content) + COST_OF_A_PIECE if content else 0
+        has_room = tracked.has_room(key, size)
+        if has_room:
+            self._ends_at(tracked, key, place.offset + len(message.chunk))
+            self._ends_at(tracked, ALL_OUTPUT, tracked.printed.get(ALL_OUTPUT, 0) + size)
+        else:
+            self._ends_at(tracked, ALL_OUTPUT, FARTHEST_OFFSET)
+        if content or not has_room:
+            kind, content = (FeedKind.OUTPUT, content) if has_room else (FeedKind.CUT, b"")
+            number = self._next_number()
+            entry = FeedEntry(number, tracked.job.id, at, kind, None, *key, begin, content)
+            self.entries.append(entry)
+        return has_room
+
+    def _ends_at(self, tracked: TrackedJob, place: tuple[str, int], end: int) -> None:
+        tracked.printed[place] = end
+        self.printed[tracked.job.id, *place] = None
 
     def _becomes(self, tracked: TrackedJob, job: FleetJob, at: float, outcome: _Outcome) -> bool:
         """Note what it is now; returns whether it is in another state."""
@@ -221,15 +261,6 @@ def _word(data: Mapping[str, object], name: str) -> str:
     return value if isinstance(value, str) and len(value) <= LONGEST_WORD else ""
 
 
-def _output_of(message: OutputChunk, number: int, at: float, begin: int) -> FeedEntry:
-    place = message.position
-    return FeedEntry(
-        number,
-        message.job_id,
-        at,
-        FeedKind.OUTPUT,
-        step=place.step,
-        attempt=place.attempt,
-        offset=begin,
-        content=message.chunk[begin - place.offset :],
-    )
+def _is_beyond(end: OutputPosition) -> bool:
+    """Whether no job can have printed up to there."""
+    return end.offset > FARTHEST_OFFSET or len(end.step) > LONGEST_STEP or end.attempt < 1

@@ -110,6 +110,11 @@ class FleetJob:
         return is_over(self.state)
 
     @property
+    def payload_context(self) -> str:
+        """The id that its payload was sealed for: jobs of one deployment share it."""
+        return self.deployment_id or self.id
+
+    @property
     def delivery(self) -> Delivery:
         """How far it has got."""
         if self.accepted_at is not None:
@@ -132,6 +137,8 @@ class FeedKind(StrEnum):
 
     STATE = "state"
     OUTPUT = "output"
+    CUT = "cut"
+    """So much was printed that from here on nothing of it is kept; once for a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,8 @@ class FeedEntry:
     """Something that happened to a job, to be followed live and read again.
 
     `number` rises through the whole database and is never used again, so that it can be resumed
-    from. A `STATE` entry has `state`; an `OUTPUT` one has bytes, at their place.
+    from. A `STATE` entry has `state`; an `OUTPUT` one has bytes, at their place; a `CUT` one has the
+    place of the first byte that is not kept.
     """
 
     number: int

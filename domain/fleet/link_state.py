@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from domain.fleet.host import HostId
+from domain.fleet.job import FleetJob
 from domain.link_messages import OutputChunk, OutputPosition, SequencedSaid
 
 
@@ -34,13 +35,55 @@ class OutgoingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A numbered message to an agent that it has not acknowledged; its payload is read when it is sent."""
+    """A numbered message to an agent that it has not acknowledged; its payload is read when it is sent.
+
+    The rest is of commands. `payload_context` is the id that the payload was sealed for: jobs of one
+    deployment share it. `is_wanted` says that the job was not over yet.
+    """
 
     seq: int
     kind: OutgoingKind
     job_id: str
     generation: int | None = None
     deadline_s: float | None = None
+    command: str = ""
+    payload_context: str = ""
+    is_wanted: bool = True
+
+    @classmethod
+    def command_of(cls, job: FleetJob, seq: int) -> Outgoing:
+        """The job's command, under this number."""
+        return cls(
+            seq,
+            OutgoingKind.COMMAND,
+            job.id,
+            job.generation,
+            job.deadline_s,
+            job.kind,
+            job.payload_context,
+            not job.is_over,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """What was given numbers, in order; where `is_all` is False, there is more that has none."""
+
+    said: tuple[Outgoing, ...] = ()
+    is_all: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where things stand with a host that connects.
+
+    `output_seen` is up to where the output of its jobs that may still print is durable here. `is_owed`
+    says that something waits for it: a job that has no number, or what it has not acknowledged.
+    """
+
+    link: LinkState
+    output_seen: Mapping[str, OutputPosition] = field(default_factory=dict)
+    is_owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,9 @@ class ClockContract:
         async with clock.timeout(A_MOMENT_S):
             await clock.sleep(0)
         await pass_time(2 * A_MOMENT_S)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
 
     async def test_a_cancellation_from_outside_is_no_timeout(self, clock: Clock) -> None:
         async def body() -> None:

@@ -151,12 +151,16 @@ class ContainerNamesContract:
         with pytest.raises(RuntimeUnavailable):
             await absent_names.rename(ProjectName("idtest-none"), {"f" * 64: "idtest-none-web-1"})
 
-    async def test_a_project_at_rest_is_not_waited_for_long(
-        self, names: ContainerNames, name: ProjectName
+    async def test_a_project_at_rest_is_not_waited_for_long_and_left_as_it_is(
+        self,
+        names: ContainerNames,
+        name: ProjectName,
+        names_of: Callable[[ProjectName], list[str]],
     ) -> None:
         async with asyncio.timeout(REST_S):
             await names.settle(name)
             await names.settle(ProjectName("idtest-none"))
+        assert names_of(name) == [web_of(name)]
 
 
 def web_of(name: ProjectName) -> str:

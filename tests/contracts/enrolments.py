@@ -112,7 +112,10 @@ class EnrolmentsContract:
         enrolment = an_enrolment("a")
         await fleet.hosts.add_enrolment(enrolment, hashed("1"))
         await fleet.hosts.withdraw(enrolment.id)
-        await fleet.hosts.add_enrolment(an_enrolment("a", at=NOW + 1), hashed("2"))
+        again = an_enrolment("a", at=NOW + 1)
+        await fleet.hosts.add_enrolment(again, hashed("2"))
+        withdrawn = replace(enrolment, is_withdrawn=True)
+        assert (await fleet.hosts.enrolments(PageRequest())).items == [again, withdrawn]
 
     async def test_a_name_that_was_taken_since_is_not_given_and_the_token_stays_good(
         self, fleet: Fleet
@@ -157,3 +160,27 @@ class EnrolmentsContract:
             await fleet.hosts.add_enrolment(replace(enrolment, name=HostName("b")), hashed("2"))
         with pytest.raises(Conflict):
             await fleet.hosts.add_enrolment(an_enrolment("b"), hashed("1"))
+
+    async def test_what_nobody_can_use_any_more_is_forgotten_and_its_host_stays(
+        self, fleet: Fleet, reopen: Reopen
+    ) -> None:
+        made = [an_enrolment(name, at=NOW + n) for n, name in enumerate("abcd")]
+        for enrolment in made:
+            await fleet.hosts.add_enrolment(enrolment, hashed(enrolment.name.value))
+        host = await fleet.hosts.redeem(hashed("a"), a_key_host("a"), NOW + 1)
+        await fleet.hosts.withdraw(made[1].id)
+        assert await fleet.hosts.forget_enrolments(NOW + 600, 10) == 0
+        assert await fleet.hosts.forget_enrolments(NOW + 603, 2) == 2
+        assert await fleet.hosts.forget_enrolments(NOW + 603, 2) == 1
+        assert await fleet.hosts.forget_enrolments(NOW + 603, 2) == 0
+        fleet = await reopen(fleet)
+        assert (await fleet.hosts.enrolments(PageRequest())).items == [made[3]]
+        assert await fleet.hosts.host(host.id) == host
+        for token in "abc":
+            with pytest.raises(Forbidden):
+                await fleet.hosts.redeem(hashed(token), a_key_host(token), NOW + 2)
+        with pytest.raises(NotFound):
+            await fleet.hosts.withdraw(made[1].id)
+        assert (await fleet.hosts.redeem(hashed("d"), a_key_host("d"), NOW + 3)).name == made[
+            3
+        ].name

@@ -168,5 +168,13 @@ async def printed(fleet: Fleet, job_id: str) -> list[tuple[str, int, int, bytes]
     ]
 
 
+async def cut(fleet: Fleet, job_id: str) -> list[tuple[str, int, int]]:
+    """Where the output of a job begins that is not kept: step, attempt, offset."""
+    entries = await fleet.jobs.feed(job_id=job_id)
+    return [
+        (entry.step, entry.attempt, entry.offset) for entry in entries if entry.kind is FeedKind.CUT
+    ]
+
+
 def numbers(entries: Iterable[FeedEntry]) -> list[int]:
     return [entry.number for entry in entries]

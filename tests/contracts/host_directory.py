@@ -243,7 +243,7 @@ class HostDirectoryContract:
         assert (await states_in_feed(fleet, "job-4"))[-1] is FleetJobState.FAILED
         assert (await fleet.jobs.job("job-2")).reason == "other"
         assert not (await fleet.jobs.job("job-3")).is_over
-        assert await fleet.jobs.number(a.id, NOW) == []
+        assert (await fleet.jobs.number(a.id, NOW)).said == ()
         with pytest.raises(NotFound):
             await fleet.jobs.submit(a_submission(a_job(5, a)))
         assert (await fleet.hosts.revoke(a.id, NOW + 2)).ended == ()

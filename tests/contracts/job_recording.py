@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from domain.errors import NotFound
-from domain.fleet.hearing import FARTHEST_OFFSET
 from domain.fleet.job import Delivery, FleetJobState, JobResult
 from domain.fleet.link_state import LinkState, Recorded
 from domain.job import JobState
@@ -19,8 +18,6 @@ from tests.contracts.fleet import (
     Reopen,
     a_host,
     a_job,
-    a_request,
-    a_submission,
     accept,
     chunk,
     kept,
@@ -71,7 +68,7 @@ class JobRecordingContract:
         )
         assert (job.reason, job.error) == ("", "")
         assert await fleet.jobs.result("job-1") == kept(final)
-        assert await fleet.jobs.link_state(a.id) == link
+        assert (await fleet.jobs.standing(a.id)).link == link
         assert await states_in_feed(fleet, "job-1") == [
             S.QUEUED,
             S.ACCEPTED,
@@ -94,7 +91,7 @@ class JobRecordingContract:
         for again in (first, replace(first, seq=2), result(3, "job-1", JobState.FAILED), first):
             recorded = await say(fleet, a, again, at=NOW + 9)
             assert (recorded.changed, recorded.ended, recorded.strays) == ((), (), ())
-        assert (await fleet.jobs.link_state(a.id)).heard == 3
+        assert (await fleet.jobs.standing(a.id)).link.heard == 3
         assert await fleet.jobs.job("job-1") == job
         assert await fleet.jobs.result("job-1") == kept(first)
         assert await fleet.jobs.feed() == feed
@@ -133,7 +130,7 @@ class JobRecordingContract:
         assert await fleet.jobs.job("job-1") == job
         assert await fleet.jobs.result("job-1") is None
         assert await printed(fleet, "job-1") == []
-        assert list(await fleet.jobs.number(a.id, NOW)) == []
+        assert list((await fleet.jobs.number(a.id, NOW)).said) == []
 
     @pytest.mark.parametrize(
         ("state", "data", "reason"),
@@ -207,7 +204,9 @@ class JobRecordingContract:
         fleet = await reopen(fleet)
         recorded = await say(fleet, a, chunk("job-1", b"output"), at=NOW + 2)
         assert await printed(fleet, "job-1") == [("up", 1, 0, b"output")]
-        assert await fleet.jobs.output_seen(a.id) == {"job-1": OutputPosition("up", 1, 6)}
+        assert (await fleet.jobs.standing(a.id)).output_seen == {
+            "job-1": OutputPosition("up", 1, 6)
+        }
         final = result(2, "job-1", JobState.FAILED, reason="unhealthy")
         recorded = await say(fleet, a, final, at=NOW + 3)
         assert (recorded.changed, recorded.ended) == (("job-1",), ())
@@ -278,71 +277,6 @@ class JobRecordingContract:
         assert recorded == Recorded(LinkState(a.id), changed=("job-1",), ended=("job-1",))
         assert (await fleet.jobs.job("job-1")).state is S.SUCCEEDED
 
-    async def test_output_is_kept_once_for_each_place(self, fleet: Fleet, reopen: Reopen) -> None:
-        (a,) = await with_hosts(fleet, "a")
-        await with_jobs(fleet, a_job(1, a))
-        recorded = await say(fleet, a, chunk("job-1", b"0123"), chunk("job-1", b"0123"))
-        assert recorded.changed == ("job-1",)
-        assert recorded.output_seen == {"job-1": OutputPosition("up", 1, 4)}
-        fleet = await reopen(fleet)
-        recorded = await say(fleet, a, chunk("job-1", b"2345", 2), chunk("job-1", b"12", 1))
-        assert recorded.output_seen == {"job-1": OutputPosition("up", 1, 6)}
-        recorded = await say(fleet, a, chunk("job-1", b"45", 4))
-        assert recorded.changed == ()
-        assert recorded.output_seen == {"job-1": OutputPosition("up", 1, 6)}
-        assert await printed(fleet, "job-1") == [("up", 1, 0, b"0123"), ("up", 1, 4, b"45")]
-
-    async def test_a_gap_in_the_output_stays(self, fleet: Fleet) -> None:
-        (a,) = await with_hosts(fleet, "a")
-        await with_jobs(fleet, a_job(1, a))
-        await say(fleet, a, chunk("job-1", b"0123"), chunk("job-1", b"89", 8))
-        recorded = await say(fleet, a, chunk("job-1", b"4567", 4), chunk("job-1", b"7890", 7))
-        assert recorded.output_seen == {"job-1": OutputPosition("up", 1, 11)}
-        assert await printed(fleet, "job-1") == [
-            ("up", 1, 0, b"0123"),
-            ("up", 1, 8, b"89"),
-            ("up", 1, 10, b"0"),
-        ]
-
-    async def test_each_attempt_at_each_step_has_its_own_output(self, fleet: Fleet) -> None:
-        (a,) = await with_hosts(fleet, "a")
-        await with_jobs(fleet, a_job(1, a))
-        await say(fleet, a, chunk("job-1", b"pulled", step="pull"))
-        await say(fleet, a, chunk("job-1", b"upped"), chunk("job-1", b"again", attempt=2))
-        recorded = await say(
-            fleet, a, chunk("job-1", b"pulled", step="pull"), chunk("job-1", b"upped")
-        )
-        assert recorded.changed == ()
-        assert recorded.output_seen == {"job-1": OutputPosition("up", 2, 5)}
-        recorded = await say(fleet, a, chunk("job-1", b"", step="wait"))
-        assert recorded.output_seen == {"job-1": OutputPosition("wait", 1, 0)}
-        assert await printed(fleet, "job-1") == [
-            ("pull", 1, 0, b"pulled"),
-            ("up", 1, 0, b"upped"),
-            ("up", 2, 0, b"again"),
-        ]
-
-    async def test_output_from_beyond_all_bounds_is_not_kept(self, fleet: Fleet) -> None:
-        (a,) = await with_hosts(fleet, "a")
-        await with_jobs(fleet, a_job(1, a))
-        recorded = await say(fleet, a, chunk("job-1", b"x", 2**63 - 1), chunk("job-1", b"0"))
-        assert recorded.output_seen == {"job-1": OutputPosition("up", 1, 1)}
-        await say(fleet, a, chunk("job-1", b"x", FARTHEST_OFFSET - 1))
-        await say(fleet, a, chunk("job-1", b"x", step="\U0001f600" * 129))
-        await say(fleet, a, chunk("job-1", b"x", step="\U0001f600" * 128))
-        assert [piece[1:3] for piece in await printed(fleet, "job-1")] == [
-            (1, 0),
-            (1, FARTHEST_OFFSET - 1),
-            (1, 0),
-        ]
-
-    async def test_a_job_that_prints_runs(self, fleet: Fleet) -> None:
-        (a,) = await with_hosts(fleet, "a")
-        await with_jobs(fleet, a_job(1, a))
-        await say(fleet, a, chunk("job-1", b"0123"))
-        job = await fleet.jobs.job("job-1")
-        assert (job.state, job.accepted_at, job.started_at) == (S.RUNNING, NOW + 10, NOW + 10)
-
     async def test_a_host_that_is_unknown_is_not_heard(self, fleet: Fleet) -> None:
         with pytest.raises(NotFound):
             await say(fleet, a_host("unknown"), accept(1, "job-1"))
@@ -387,61 +321,3 @@ class JobRecordingContract:
         assert await fleet.jobs.counts() == {**dict.fromkeys(S, 0), S.SUCCEEDED: 30}
         entries = numbers(await fleet.jobs.feed())
         assert entries == sorted(set(entries))
-
-    async def test_what_is_old_is_forgotten_but_that_it_was(
-        self, fleet: Fleet, reopen: Reopen
-    ) -> None:
-        (a,) = await with_hosts(fleet, "a")
-        await with_jobs(
-            fleet, a_job(1, a), a_job(2, a, "STATUS"), a_job(3, a, "STATUS"), a_job(4, a, "STATUS")
-        )
-        finals = [
-            result(n, f"job-{n}", JobState.FAILED, reason="unhealthy", n=n) for n in (1, 2, 3)
-        ]
-        for n, final in enumerate(finals):
-            await say(fleet, a, chunk(final.job_id, b"output"), final, at=NOW + n)
-        jobs = [await fleet.jobs.job(f"job-{n}") for n in range(1, 5)]
-        assert await fleet.jobs.prune(NOW, 10) == 0
-        assert await fleet.jobs.prune(NOW + 2, 1) == 1
-        assert await fleet.jobs.prune(NOW + 2, 10) == 1
-        assert await fleet.jobs.prune(NOW + 2, 10) == 0
-        fleet = await reopen(fleet)
-        assert [await fleet.jobs.job(f"job-{n}") for n in range(1, 5)] == jobs
-        assert await fleet.jobs.result("job-1") == JobResult("", finals[0].error, finals[0].data)
-        assert await fleet.jobs.result("job-2") == JobResult("", finals[1].error)
-        assert await fleet.jobs.result("job-3") == kept(finals[2])
-        for job_id in ("job-1", "job-2"):
-            with pytest.raises(NotFound):
-                await fleet.jobs.payload(job_id)
-            assert await printed(fleet, job_id) == []
-            assert await states_in_feed(fleet, job_id) == [S.QUEUED, S.RUNNING, S.FAILED]
-        for job_id in ("job-3", "job-4"):
-            assert await fleet.jobs.payload(job_id) == f"sealed {job_id}".encode()
-        recorded = await say(fleet, a, chunk("job-1", b"output"), result(4, "job-1"))
-        assert recorded.changed == ()
-        assert await printed(fleet, "job-1") == []
-
-    async def test_a_payload_is_kept_as_long_as_one_of_its_jobs_may_need_it(
-        self, fleet: Fleet
-    ) -> None:
-        (a,) = await with_hosts(fleet, "a")
-        jobs = [a_job(n, a, project=f"project-{n}") for n in (1, 2)]
-        await fleet.jobs.submit(a_submission(*jobs))
-        await fleet.jobs.request_cancel("job-1", NOW)
-        assert await fleet.jobs.prune(NOW + 1, 10) == 1
-        with pytest.raises(NotFound):
-            await fleet.jobs.payload("job-1")
-        assert await fleet.jobs.payload("job-2") == b"sealed"
-        await fleet.jobs.request_cancel("job-2", NOW)
-        assert await fleet.jobs.prune(NOW + 1, 10) == 1
-        with pytest.raises(NotFound):
-            await fleet.jobs.payload("job-2")
-
-    async def test_a_key_that_is_old_is_free_again(self, fleet: Fleet) -> None:
-        (a,) = await with_hosts(fleet, "a")
-        asked = [a_submission(a_job(n, a, "STATUS"), remembered=a_request()) for n in (1, 2, 3)]
-        await fleet.jobs.submit(asked[0])
-        await fleet.jobs.prune(NOW, 10)
-        assert (await fleet.jobs.submit(asked[1])).answered_before is not None
-        await fleet.jobs.prune(NOW + 1, 10)
-        assert (await fleet.jobs.submit(asked[2])).jobs == asked[2].jobs

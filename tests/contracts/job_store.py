@@ -214,7 +214,7 @@ class JobStoreContract:
         assert await fleet.jobs.job("job-1") == job
         assert await fleet.jobs.request_cancel("job-1", NOW + 2) == job
         assert await states_in_feed(fleet, "job-1") == [S.QUEUED, S.CANCELED]
-        assert list(await fleet.jobs.number(a.id, NOW)) == []
+        assert list((await fleet.jobs.number(a.id, NOW)).said) == []
 
     async def test_one_that_was_sent_is_to_end(self, fleet: Fleet) -> None:
         (a,) = await with_hosts(fleet, "a")

@@ -153,8 +153,13 @@ class TransportContract:
 
         assert (await soon(peer.receive()))["status"] == "COMPLETED"
 
-    async def test_there_is_nothing_to_wait_for_when_nothing_was_sent(self, link: Link) -> None:
+    async def test_there_is_nothing_to_wait_for_when_nothing_was_sent(
+        self, link: Link, peer: ScriptedPeer
+    ) -> None:
         await soon(link.confirm())
+        await peer.send(command("job-1"))
+
+        assert await soon(link.receive()) == Request(JobId("job-1"), CheckHealth())
 
     @pytest.mark.parametrize("steps", range(LOOP_STEPS))
     async def test_a_cancelled_receive_loses_no_message(
@@ -176,6 +181,8 @@ class TransportContract:
         await soon(link.close("first"))
         await soon(link.close("second"))
 
+        await _assert_lost(link)
+
     async def test_a_closed_link_is_lost(self, link: Link) -> None:
         await soon(link.close("closed by the test"))
 
@@ -196,6 +203,7 @@ class TransportContract:
         again = await connected(transport)
         try:
             await soon(again.confirm())
+            await _assert_lost(link)
         finally:
             await soon(again.close("the test is over"))
 
@@ -207,6 +215,7 @@ class TransportContract:
         try:
             await soon(link.close("second"))
             await soon(again.confirm())
+            await _assert_lost(link)
         finally:
             await soon(again.close("the test is over"))
 
@@ -310,6 +319,8 @@ class PeerConnectionContract(TransportContract):
         await peer.withhold()
 
         await soon(link.close("the peer does not listen"))
+
+        await _assert_lost(link)
 
 
 async def _send_all(peer: ScriptedPeer, count: int) -> None:

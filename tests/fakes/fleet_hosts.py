@@ -187,6 +187,17 @@ class FakeHostDirectory:
             raise Conflict("host: it is revoked, and stays as it is")
         return host
 
+    async def forget_enrolments(self, expired_before: float, limit: int) -> int:
+        """See `HostDirectory`."""
+        await self._reach()
+        known, tokens = self._state.enrolments, self._state.enrolment_tokens
+        old = [one for one, kept in known.items() if kept.expires_at < expired_before][:limit]
+        for enrolment_id in old:
+            del known[enrolment_id]
+        for token_hash in [token for token, one in tokens.items() if one not in known]:
+            del tokens[token_hash]
+        return len(old)
+
     def _find(self, name_or_id: str) -> Host | None:
         if (known := self._state.hosts.get(HostId(name_or_id))) is not None:
             return known

@@ -21,9 +21,16 @@ from domain.fleet.job import (
     FleetJobState,
     JobResult,
 )
-from domain.fleet.link_state import Heard, LinkState, Outgoing, OutgoingKind, Recorded
+from domain.fleet.link_state import (
+    Heard,
+    LinkState,
+    Numbered,
+    Outgoing,
+    OutgoingKind,
+    Recorded,
+    Standing,
+)
 from domain.fleet.page import Page, PageRequest
-from domain.link_messages import OutputPosition
 from tests.fakes.fleet_state import FleetState, Kept, Reach, newest_first, page_of
 
 CHANGING = frozenset(COMMAND_NAMES[command] for command in CHANGING_COMMANDS)
@@ -89,44 +96,37 @@ class FakeJobStore:
             self._state.change(kept, changes.expired(kept.job, now), now)
         return [kept.job for kept in late[:MOST_EXPIRED]]
 
-    async def link_state(self, host_id: HostId) -> LinkState:
+    async def standing(self, host_id: HostId) -> Standing:
         """See `JobStore`."""
         await self._reach()
-        return self._link(host_id)
-
-    async def begin_epoch(self, host_id: HostId, agent_epoch: str, *, anew: bool) -> LinkState:
-        """See `JobStore`."""
-        await self._reach()
-        self._state.host(host_id)
-        link = replace(self._link(host_id), agent_epoch=agent_epoch, heard=0)
-        if anew:
-            link = replace(link, next_seq=1, confirmed=0)
-            self._state.outgoing[host_id] = []
-            for kept in self._of_host(host_id):
-                if not kept.job.is_over:
-                    kept.job = replace(kept.job, seq=None)
-        self._state.links[host_id] = link
-        return link
-
-    async def output_seen(self, host_id: HostId) -> Mapping[str, OutputPosition]:
-        """See `JobStore`."""
-        await self._reach()
-        return {
+        of_host = self._of_host(host_id)
+        seen = {
             kept.job.id: kept.position
-            for kept in self._of_host(host_id)
+            for kept in of_host
             if kept.may_print and kept.position is not None
         }
+        has_news = any(not kept.job.is_over and kept.job.seq is None for kept in of_host)
+        is_owed = has_news or bool(self._state.outgoing.get(host_id))
+        return Standing(self._link(host_id), seen, is_owed)
 
-    async def reach_generations(self, host_id: HostId, generations: Mapping[str, int]) -> None:
+    async def begin_epoch(
+        self, host_id: HostId, agent_epoch: str, generations: Mapping[str, int]
+    ) -> LinkState:
         """See `JobStore`."""
         await self._reach()
         self._state.host(host_id)
+        link = self._state.links[host_id] = LinkState(host_id, agent_epoch)
+        self._state.outgoing[host_id] = []
+        for kept in self._of_host(host_id):
+            if not kept.job.is_over:
+                kept.job = replace(kept.job, seq=None)
         for project, generation in generations.items():
             key = (host_id, project.lower())
             reached = min(generation, changes.HIGHEST_GENERATION)
             self._state.generations[key] = max(self._state.generations.get(key, 0), reached)
+        return link
 
-    async def number(self, host_id: HostId, at: float) -> Sequence[Outgoing]:
+    async def number(self, host_id: HostId, at: float) -> Numbered:
         """See `JobStore`."""
         await self._reach()
         said = []
@@ -144,19 +144,19 @@ class FakeJobStore:
             said.append(self._say(kept.job, OutgoingKind.COMMAND))
             if job.cancel_requested_at is not None:
                 said.append(self._say(kept.job, OutgoingKind.CANCEL))
-        return said
+        return Numbered(tuple(said))
 
     async def outgoing(self, host_id: HostId, after: int, limit: int) -> Sequence[Outgoing]:
         """See `JobStore`."""
         await self._reach()
         waiting = self._state.outgoing.get(host_id, [])
-        return [outgoing for outgoing in waiting if outgoing.seq > after][:limit]
+        return [self._as_of_now(one) for one in waiting if one.seq > after][:limit]
 
-    async def queued(self, host_id: HostId) -> Sequence[FleetJob]:
+    async def queued(self, host_id: HostId, limit: int = 1000) -> Sequence[FleetJob]:
         """See `JobStore`."""
         await self._reach()
         jobs = [kept.job for kept in self._of_host(host_id)]
-        return [job for job in jobs if changes.has_not_left(job)]
+        return [job for job in jobs if changes.has_not_left(job)][:limit]
 
     async def mark_sent(self, job_id: str, at: float) -> bool:
         """See `JobStore`."""
@@ -331,17 +331,18 @@ class FakeJobStore:
 
     def _say(self, job: FleetJob, kind: OutgoingKind) -> Outgoing:
         link = self._link(job.host_id)
-        is_command = kind is OutgoingKind.COMMAND
-        outgoing = Outgoing(
-            link.next_seq,
-            kind,
-            job.id,
-            job.generation if is_command else None,
-            job.deadline_s if is_command else None,
-        )
+        if kind is OutgoingKind.COMMAND:
+            outgoing = Outgoing.command_of(job, link.next_seq)
+        else:
+            outgoing = Outgoing(link.next_seq, kind, job.id)
         self._state.links[job.host_id] = replace(link, next_seq=link.next_seq + 1)
         self._state.outgoing.setdefault(job.host_id, []).append(outgoing)
         return outgoing
+
+    def _as_of_now(self, outgoing: Outgoing) -> Outgoing:
+        if outgoing.kind is OutgoingKind.CANCEL:
+            return outgoing
+        return Outgoing.command_of(self._state.kept(outgoing.job_id).job, outgoing.seq)
 
     def _link(self, host_id: HostId) -> LinkState:
         return self._state.links.get(host_id, LinkState(host_id))

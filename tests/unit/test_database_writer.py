@@ -94,6 +94,20 @@ def record_all(tx: Transaction, heard: Sequence[Heard]) -> Sequence[Recorded | I
     ]
 
 
+def number_all(tx: Transaction, asked: Sequence[HostId]) -> Sequence[str | InstaDeployError]:
+    """Write whose turn it was, as another kind of what is carried out in common."""
+    cast("Any", tx.connection).written.append("#" + "+".join(asked))
+    return list(asked)
+
+
+async def recorded(writer: Writer, host_id: HostId) -> Recorded:
+    return await writer.in_common(record_all, Heard(host_id, 0.0), host_id=host_id)
+
+
+async def numbered(writer: Writer, host_id: HostId) -> str:
+    return await writer.in_common(number_all, host_id, host_id=host_id)
+
+
 @pytest.fixture
 def database() -> _Database:
     return _Database()
@@ -101,7 +115,7 @@ def database() -> _Database:
 
 @contextlib.asynccontextmanager
 async def serving(database: _Database, **bounds: int) -> AsyncIterator[Writer]:
-    writer = Writer(database, record_all, **bounds)
+    writer = Writer(database, **bounds)
     task = asyncio.create_task(writer.serve(), name="writer")
     try:
         yield writer
@@ -191,23 +205,19 @@ async def test_on_a_full_disk_each_is_tried_by_itself(database: _Database) -> No
 async def test_what_hosts_have_said_is_recorded_in_common(database: _Database) -> None:
     async with serving(database) as writer:
         database.may_commit.clear()
-        tasks = await _begun(
-            *(writer.record(Heard(HostId(name), 0.0), 1) for name in ("a", "b", "stray", "a"))
-        )
+        tasks = await _begun(*(recorded(writer, HostId(name)) for name in ("a", "b", "stray", "a")))
         database.may_commit.set()
         outcomes = await _outcomes(tasks)
         assert database.written == ["a+b+stray+a"]
         assert [type(outcome) for outcome in outcomes] == [Recorded, Recorded, Conflict, Recorded]
         with pytest.raises(Conflict):
-            await writer.record(Heard(HostId("stray"), 0.0), 1)
+            await recorded(writer, HostId("stray"))
 
 
 async def test_what_cannot_be_recorded_fails_alone(database: _Database) -> None:
     async with serving(database) as writer:
         database.may_commit.clear()
-        tasks = await _begun(
-            *(writer.record(Heard(HostId(name), 0.0), 1) for name in ("a", "spoilt", "b"))
-        )
+        tasks = await _begun(*(recorded(writer, HostId(name)) for name in ("a", "spoilt", "b")))
         database.may_commit.set()
         outcomes = await _outcomes(tasks)
         assert database.written == ["a", "b"]
@@ -220,18 +230,38 @@ async def test_recordings_keep_their_place_among_what_concerns_the_same_host(
     async with serving(database) as writer:
         database.may_commit.clear()
         tasks = await _begun(
-            writer.record(Heard(A, 0.0), 1),
+            recorded(writer, A),
             writer.carry_out(writing("of b"), host_ids=[B]),
             writer.carry_out(writing("of none"), host_ids=[]),
-            writer.record(Heard(A, 1.0), 1),  # Joins the first: nothing of a came in between.
-            writer.record(Heard(B, 0.0), 1),  # Does not.
-            writer.record(Heard(A, 2.0), 1),
+            recorded(writer, A),  # Joins the first: nothing of a came in between.
+            recorded(writer, B),  # Does not.
+            recorded(writer, A),
             writer.carry_out(writing("of any")),
-            writer.record(Heard(A, 3.0), 1),
+            recorded(writer, A),
         )
         database.may_commit.set()
         await _outcomes(tasks)
         assert database.written == ["a+a", "of b", "of none", "b+a", "of any", "a"]
+
+
+async def test_what_is_asked_in_common_keeps_its_place_behind_other_kinds_for_the_same_host(
+    database: _Database,
+) -> None:
+    async with serving(database) as writer:
+        database.may_commit.clear()
+        tasks = await _begun(
+            recorded(writer, A),
+            numbered(writer, A),
+            numbered(writer, B),
+            recorded(writer, B),  # Behind its number.
+            recorded(writer, A),  # With it: it may not go before the number either.
+            numbered(writer, HostId("c")),  # Joins those before: it has nothing to wait for.
+            numbered(writer, B),  # Does not.
+            recorded(writer, HostId("c")),
+        )
+        database.may_commit.set()
+        await _outcomes(tasks)
+        assert database.written == ["a", "#a+b+c", "b+a+c", "#b"]
 
 
 async def test_too_many_or_too_much_is_refused(database: _Database) -> None:
@@ -292,7 +322,7 @@ async def test_closed_it_writes_what_waits_and_takes_nothing_more(database: _Dat
 
 
 async def test_nobody_waits_for_a_writer_that_was_ended(database: _Database) -> None:
-    writer = Writer(database, record_all)
+    writer = Writer(database)
     serve = asyncio.create_task(writer.serve())
     database.may_commit.clear()
     tasks = await _begun(writer.carry_out(writing("a")))

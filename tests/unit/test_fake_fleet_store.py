@@ -24,6 +24,7 @@ from tests.contracts.fleet import (
 )
 from tests.contracts.host_directory import HostDirectoryContract
 from tests.contracts.job_numbers import JobNumbersContract
+from tests.contracts.job_output import JobOutputContract
 from tests.contracts.job_recording import JobRecordingContract
 from tests.contracts.job_store import JobStoreContract
 from tests.fakes.fleet_store import FakeFleet
@@ -64,6 +65,10 @@ class TestRecording(_InMemory, JobRecordingContract):
     pass
 
 
+class TestOutput(_InMemory, JobOutputContract):
+    pass
+
+
 class TestTokens(AccessTokensContract):
     @pytest.fixture
     def tokens(self) -> AccessTokens:
@@ -99,5 +104,5 @@ async def test_held_every_call_waits_and_a_cancelled_one_has_not_happened() -> N
     submitting.cancel()
     await asyncio.gather(submitting, return_exceptions=True)
     fleet.reach.release()
-    assert [said.job_id for said in await numbering] == ["job-1"]
-    assert await fleet.jobs.link_state(a.id) == LinkState(a.id, next_seq=2)
+    assert [said.job_id for said in (await numbering).said] == ["job-1"]
+    assert (await fleet.jobs.standing(a.id)).link == LinkState(a.id, next_seq=2)

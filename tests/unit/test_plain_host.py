@@ -124,6 +124,19 @@ async def test_only_so_many_are_under_way_and_the_rest_follows_in_order(
     assert agent.job_ids() == [job.id for job in jobs[: MOST_UNDER_WAY + 2]]
 
 
+async def test_however_many_have_lost_their_payload_what_comes_behind_is_sent(
+    program: FleetProgram, host: Host
+) -> None:
+    lost = [await program.submit(host) for _ in range(2 * MOST_UNDER_WAY)]
+    for job in lost:
+        program.fleet.state.jobs[job.id].payload = None
+    last = await program.submit(host)
+    agent = await connected(program)
+    await settle(200)
+    assert [frame.job_id for frame in agent.commands()] == [last.id]
+    assert (await program.job(lost[-1])).reason == "payload_lost"
+
+
 async def test_an_agent_that_does_not_keep_up_is_sent_nothing(
     program: FleetProgram, host: Host, agent: ConnectedAgent
 ) -> None:

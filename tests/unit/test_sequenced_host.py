@@ -358,7 +358,7 @@ async def test_what_runs_by_its_hello_runs(
     running = RunningJob(job.id, JobState.RUNNING)
     await again.opened(peer_epoch=program.fleet.jobs.epoch, last_seq_seen=1, running=(running,))
     assert (await program.job(job)).state is FleetJobState.RUNNING
-    assert (await program.fleet.jobs.link_state(host.id)).confirmed == 1
+    assert (await program.fleet.jobs.standing(host.id)).link.confirmed == 1
 
 
 async def test_acknowledgements_are_written_down(
@@ -367,7 +367,7 @@ async def test_acknowledgements_are_written_down(
     await program.submit(host)
     await settle()
     await agent.hear(Acknowledge(1))
-    assert (await program.fleet.jobs.link_state(host.id)).confirmed == 1
+    assert (await program.fleet.jobs.standing(host.id)).link.confirmed == 1
     assert await program.fleet.jobs.outgoing(host.id, 0, 10) == []
 
 
@@ -425,7 +425,7 @@ async def test_an_agent_whose_memory_contradicts_ours_is_made_to_begin_anew(
     await again.accept("whatever")
     await clock_of(program).advance(11.0)
     assert again.closed() is LinkEnd.VIOLATION
-    assert (await program.fleet.jobs.link_state(host.id)).heard == 0
+    assert (await program.fleet.jobs.standing(host.id)).link.heard == 0
 
 
 # The end of links.

@@ -223,7 +223,7 @@ async def test_a_payload_opens_for_its_own_jobs_alone(plane: ControlPlane) -> No
     assert await plane.payloads.command_of(job) is not None
     stranger = await plane.submitting.command("web-1", StopCompose(BLOG), terms())
     with pytest.raises(StorageUnavailable):
-        plane.payloads.unsealed(stranger.job, sealed)
+        plane.payloads.unsealed(sealed, stranger.job.payload_context)
 
 
 def test_content_that_would_not_fit_a_frame_is_refused(plane: ControlPlane) -> None:

@@ -33,9 +33,9 @@ async def _live(fleet: Database, host: Host, round_: int) -> None:
         name = f"{host.name}-{round_}-{number}"
         await fleet.jobs.submit(a_submission(a_job(name, host, "STATUS")))
         _say("submitted", name)
-        for said in await fleet.jobs.number(host.id, NOW):
+        for said in (await fleet.jobs.number(host.id, NOW)).said:
             _say("numbered", f"{host.name}:{said.job_id}:{said.seq}")
-        link = await fleet.jobs.link_state(host.id)
+        link = (await fleet.jobs.standing(host.id)).link
         job_id = f"job-{name}"
         final = result(link.heard + 1, job_id)
         recorded = await say(

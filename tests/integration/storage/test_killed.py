@@ -99,7 +99,7 @@ async def _is_whole(fleet: Database, job: FleetJob) -> None:
 
 async def _numbers_have_no_gaps(fleet: Database, name: str) -> None:
     host = await fleet.hosts.named(name)
-    link = await fleet.jobs.link_state(host.id)
+    link = (await fleet.jobs.standing(host.id)).link
     page = await fleet.jobs.jobs(JobQuery(host_id=host.id), PageRequest(MAX_PAGE))
     given = [job.seq for job in page.items if job.seq is not None]
     assert sorted(given) == list(range(1, link.next_seq))

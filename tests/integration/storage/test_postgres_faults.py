@@ -155,7 +155,7 @@ async def test_while_a_row_is_locked_calls_can_be_cancelled_and_all_is_consisten
         await transaction.rollback()
     await with_jobs(fleet, a_job(2, a, "STATUS"))
     assert (await fleet.jobs.job("job-1")).state is S.CANCELED
-    assert (await fleet.jobs.link_state(a.id)).next_seq == 1
+    assert (await fleet.jobs.standing(a.id)).link.next_seq == 1
 
 
 async def _until_blocked(connection: Any) -> None:

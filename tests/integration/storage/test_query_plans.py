@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, event
 
-from adapters.storage import job_queries, numbering, pruning, submitting
+from adapters.storage import job_queries, numbering, pruning, standing, submitting
 from adapters.storage.database import Database
 from adapters.storage.transaction import Numbers, Transaction
 from application.ports.job_store import JobQuery
@@ -19,7 +19,7 @@ from tests.contracts.fleet import NOW, a_host, a_job, a_submission
 
 Ask = Callable[[Transaction], object]
 
-A = a_host("a")
+A, B = a_host("a"), a_host("b")
 PAGE = PageRequest(5, "9")
 
 
@@ -63,13 +63,13 @@ def _plans(connection: Connection, ask: Ask) -> str:
 @pytest.mark.parametrize(
     ("ask", "index"),
     [
-        (lambda tx: numbering.number(tx, A.id, NOW), "open_jobs"),
-        (lambda tx: job_queries.queued(tx.connection, A.id), "open_jobs"),
+        (lambda tx: numbering.number_all(tx, [(A.id, NOW), (B.id, NOW)]), "open_jobs"),
+        (lambda tx: job_queries.queued(tx.connection, A.id, 5), "open_jobs"),
         (lambda tx: job_queries.unfinished(tx.connection, A.id), "open_jobs"),
         (lambda tx: submitting.end_all_of(tx, A.id, NOW), "open_jobs"),
         (lambda tx: submitting._supersede(tx, [a_job(1, A)]), "open_jobs"),
-        (lambda tx: numbering.output_seen(tx.connection, A.id), "open_jobs"),
-        (lambda tx: numbering.output_seen(tx.connection, A.id), "awaited_jobs"),
+        (lambda tx: standing.standings(tx.connection, [A.id, B.id]), "open_jobs"),
+        (lambda tx: standing.standings(tx.connection, [A.id, B.id]), "awaited_jobs"),
         (lambda tx: submitting.expire(tx, NOW), "expiring_jobs"),
         (lambda tx: job_queries.oldest_waiting(tx.connection), "waiting_jobs"),
         (lambda tx: pruning.prune(tx, NOW, 10), "prunable_jobs"),

@@ -184,13 +184,13 @@ class SideBySide(RuleBasedStateMachine):
     def mark_sent(self, job_id: str, at: float) -> None:
         self.both(lambda fleet: fleet.jobs.mark_sent(job_id, at))
 
-    @rule(host=hosts, epoch=st.sampled_from(["x", "y"]), anew=st.booleans())
-    def begin_epoch(self, host: Host, epoch: str, anew: bool) -> None:
-        self.both(lambda fleet: fleet.jobs.begin_epoch(host.id, epoch, anew=anew))
-
-    @rule(host=hosts, generation=st.integers(0, 20))
-    def reach_generations(self, host: Host, generation: int) -> None:
-        self.both(lambda fleet: fleet.jobs.reach_generations(host.id, {"Blog": generation}))
+    @rule(
+        host=hosts,
+        epoch=st.sampled_from(["x", "y"]),
+        generations=st.dictionaries(st.sampled_from(["Blog", "blog", "shop"]), st.integers(0, 20)),
+    )
+    def begin_epoch(self, host: Host, epoch: str, generations: dict[str, int]) -> None:
+        self.both(lambda fleet: fleet.jobs.begin_epoch(host.id, epoch, generations))
 
     @rule(
         host=hosts,
@@ -211,7 +211,7 @@ class SideBySide(RuleBasedStateMachine):
         running: list[str],
         confirmed: int | None,
     ) -> None:
-        link = self.both(lambda fleet: fleet.jobs.link_state(host.id))
+        link = self.both(lambda fleet: fleet.jobs.standing(host.id)).link
         seq = max(1, link.heard + 1 + skip)
         numbered = []
         for make in said:
@@ -243,9 +243,8 @@ class SideBySide(RuleBasedStateMachine):
                 held.append(await fleet.jobs.result(job.id))
                 held.append([replace(e, number=0) for e in await fleet.jobs.feed(job_id=job.id)])
             for host in HOSTS:
-                held.append(await fleet.jobs.link_state(host.id))
+                held.append(await fleet.jobs.standing(host.id))
                 held.append(await fleet.jobs.outgoing(host.id, 0, 1000))
-                held.append(await fleet.jobs.output_seen(host.id))
                 held.append(await fleet.jobs.queued(host.id))
                 held.append(await fleet.jobs.unfinished(host.id))
             held.append([replace(entry, number=0) for entry in await fleet.jobs.feed()])

@@ -115,7 +115,7 @@ async def test_on_a_full_disk_all_is_read_nothing_is_half_written_and_it_goes_on
             with pytest.raises(NoSpace):
                 await say(fleet, a, chunk("job-1", b"x" * 65536), result(1, "job-1"))
             assert (await fleet.jobs.job("job-1")).state is S.QUEUED
-            assert (await fleet.jobs.link_state(a.id)).heard == 0
+            assert (await fleet.jobs.standing(a.id)).link.heard == 0
             disk.empty()
             assert (await say(fleet, a, result(1, "job-1"))).ended == ("job-1",)
             await fleet.jobs.submit(a_submission(a_job("large", a), payload=b"x" * 100_000))

@@ -10,6 +10,7 @@ from tests.contracts.enrolments import EnrolmentsContract
 from tests.contracts.fleet import Fleet
 from tests.contracts.host_directory import HostDirectoryContract
 from tests.contracts.job_numbers import JobNumbersContract
+from tests.contracts.job_output import JobOutputContract
 from tests.contracts.job_recording import JobRecordingContract
 from tests.contracts.job_store import JobStoreContract
 from tests.integration.storage.stores import OnSqlite
@@ -32,6 +33,10 @@ class TestNumbers(OnSqlite, JobNumbersContract):
 
 
 class TestRecording(OnSqlite, JobRecordingContract):
+    pass
+
+
+class TestOutput(OnSqlite, JobOutputContract):
     pass
 
 

@@ -307,9 +307,9 @@ async def _jobs_are_there(fleet: Database) -> None:
 async def _numbers_go_on(fleet: Database) -> None:
     host = HostId("host_1")
     assert fleet.jobs.epoch == "first-epoch"
-    assert await fleet.jobs.link_state(host) == LinkState(host, "agent-epoch", 3, 10, 7)
+    assert (await fleet.jobs.standing(host)).link == LinkState(host, "agent-epoch", 3, 10, 7)
     assert list(await fleet.jobs.outgoing(host, 0, 9)) == [
-        Outgoing(8, OutgoingKind.COMMAND, "job_2", 4, 60.5),
+        Outgoing(8, OutgoingKind.COMMAND, "job_2", 4, 60.5, "DEPLOY_COMPOSE", "dep_1"),
         Outgoing(9, OutgoingKind.CANCEL, "job_2"),
     ]
     more = OutputChunk("job_2", OutputPosition("up", 1, 4), b"4567")

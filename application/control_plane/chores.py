@@ -11,6 +11,7 @@ from typing import Final
 from application.control_plane.happenings import Happenings
 from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
+from application.ports.host_directory import HostDirectory
 from application.ports.job_store import MOST_EXPIRED, JobStore
 from domain.errors import InstaDeployError
 
@@ -25,7 +26,7 @@ RETENTION_S: Final = 30 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long output, logs and payloads of jobs that have ended are kept; seconds."""
+    """How long output, logs and payloads of jobs that have ended are kept, and enrolments; seconds."""
 
     kept_s: float = RETENTION_S
 
@@ -34,9 +35,16 @@ class Chores:
     """Runs beside everything else. A database that fails is tried again the next time."""
 
     def __init__(
-        self, *, store: JobStore, happenings: Happenings, clock: Clock, retention: Retention
+        self,
+        *,
+        store: JobStore,
+        directory: HostDirectory,
+        happenings: Happenings,
+        clock: Clock,
+        retention: Retention,
     ) -> None:
         self._store = store
+        self._directory = directory
         self._happenings = happenings
         self._clock = clock
         self._retention = retention
@@ -45,7 +53,7 @@ class Chores:
         """For ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._every(EXPIRE_EVERY_S, self.expire), name="expire jobs")
-            group.create_task(self._every(PRUNE_EVERY_S, self.prune), name="prune jobs")
+            group.create_task(self._every(PRUNE_EVERY_S, self.prune), name="forget what is old")
 
     async def expire(self) -> None:
         """End the jobs that have waited for their hosts longer than they may."""
@@ -57,14 +65,19 @@ class Chores:
             await self._clock.sleep(0)
 
     async def prune(self) -> None:
-        """Forget the content of jobs that ended long ago, a few at a time."""
-        ended_before = seconds_now(self._clock) - self._retention.kept_s
-        forgotten = 0
-        while pruned := await self._store.prune(ended_before, PRUNED_AT_ONCE):
-            forgotten += pruned
-            await self._clock.sleep(0)
-        if forgotten:
+        """Forget what ended long ago, a few at a time: the content of jobs, and enrolments."""
+        before = seconds_now(self._clock) - self._retention.kept_s
+        if forgotten := await self._all_of(self._store.prune, before):
             logger.info("the content of %d jobs is forgotten", forgotten)
+        if forgotten := await self._all_of(self._directory.forget_enrolments, before):
+            logger.info("%d old enrolments are forgotten", forgotten)
+
+    async def _all_of(self, forget: Callable[[float, int], Awaitable[int]], before: float) -> int:
+        forgotten = 0
+        while some := await forget(before, PRUNED_AT_ONCE):
+            forgotten += some
+            await self._clock.sleep(0)
+        return forgotten
 
     async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
 from application.control_plane.jobs import Jobs
 from application.control_plane.payloads import Payloads
 from application.control_plane.submitting import AcceptedDeployment, Submitting, Terms
-from application.ports.job_store import JobStore
+from application.ports.job_store import JobQuery, JobStore
 from domain.commands import DeployCompose
 from domain.errors import Conflict, NotFound
 from domain.fleet.deployment import Deployment, DeploymentState, outcome_of
-from domain.fleet.job import DeploymentId, FleetJob, FleetJobState
+from domain.fleet.job import DeploymentId, FleetJob, FleetJobState, is_over
 from domain.fleet.labels import Selector
-from domain.fleet.page import Page, PageRequest
+from domain.fleet.page import MAX_PAGE, Page, PageRequest
 
 CANCELED_AT_ONCE: Final = 64
+_OPEN: Final = frozenset(state for state in FleetJobState if not is_over(state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,12 @@ class Deployments:
             [DeploymentView(one, tallies.get(one.id, {})) for one in found.items], found.next
         )
 
-    async def show(self, deployment_id: str) -> tuple[DeploymentView, Sequence[FleetJob]]:
-        """With its jobs, in the order of its hosts. Raises `NotFound`."""
+    async def show(self, deployment_id: str) -> tuple[DeploymentView, Page[FleetJob]]:
+        """With the first page of its jobs, the newest first. Raises `NotFound`."""
         deployment = await self._store.deployment(DeploymentId(deployment_id))
-        jobs = await self._store.jobs_of(deployment.id)
-        return DeploymentView(deployment, tally_of(jobs)), jobs
+        tallies = await self._store.tallies([deployment.id])
+        jobs = await self._store.jobs(JobQuery(deployment_id=deployment.id), PageRequest())
+        return DeploymentView(deployment, tallies.get(deployment.id, {})), jobs
 
     async def redeploy(
         self, deployment_id: str, selector: Selector | None, terms: Terms
@@ -73,37 +76,50 @@ class Deployments:
             selector or deployment.selector, command, terms, redeploy_of=deployment.id
         )
 
-    async def cancel(self, deployment_id: str) -> tuple[DeploymentView, Sequence[FleetJob]]:
+    async def cancel(self, deployment_id: str) -> tuple[DeploymentView, Page[FleetJob]]:
         """End those of its jobs that are not over, as far as their agents can. Raises `NotFound`."""
         deployment = await self._store.deployment(DeploymentId(deployment_id))
-        turns = asyncio.Semaphore(CANCELED_AT_ONCE)
+        async with aclosing(self._jobs_of(deployment.id, _OPEN, CANCELED_AT_ONCE)) as pages:
+            async for jobs in pages:
+                await self._cancel_all(jobs)
+        return await self.show(deployment.id)
 
+    async def _cancel_all(self, jobs: Sequence[FleetJob]) -> None:
         async def cancel(job: FleetJob) -> None:
-            async with turns:
-                # An agent that speaks v1 and has it carries it through.
-                with contextlib.suppress(Conflict):
-                    await self._jobs.cancel(job.id)
+            # An agent that speaks v1 and has it carries it through.
+            with contextlib.suppress(Conflict):
+                await self._jobs.cancel(job.id)
 
-        open_jobs = [job for job in await self._store.jobs_of(deployment.id) if not job.is_over]
         try:
             async with asyncio.TaskGroup() as group:
-                for job in open_jobs:
+                for job in jobs:
                     group.create_task(cancel(job), name=f"cancel {job.id}")
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
-        return await self.show(deployment.id)
 
     async def _content_of(self, deployment: Deployment) -> DeployCompose:
-        for job in await self._store.jobs_of(deployment.id):
-            try:
-                command = await self._payloads.command_of(job)
-            except NotFound:
-                continue
-            assert isinstance(command, DeployCompose)
-            return command
+        async with aclosing(self._jobs_of(deployment.id, frozenset(), MAX_PAGE)) as pages:
+            async for jobs in pages:
+                for job in jobs:
+                    with contextlib.suppress(NotFound):
+                        command = await self._payloads.command_of(job)
+                        assert isinstance(command, DeployCompose)
+                        return command
         raise Conflict(
             f"what deployment {deployment.id} brought is not kept any more; make a new deployment"
         )
+
+    async def _jobs_of(
+        self, deployment_id: DeploymentId, states: frozenset[FleetJobState], at_once: int
+    ) -> AsyncGenerator[Sequence[FleetJob], None]:
+        """Its jobs that are in one of these states, or all, some at once."""
+        query, after = JobQuery(deployment_id=deployment_id, states=states), ""
+        while True:
+            page = await self._store.jobs(query, PageRequest(at_once, after))
+            yield page.items
+            if page.next is None:
+                return
+            after = page.next
 
 
 def tally_of(jobs: Sequence[FleetJob]) -> Mapping[FleetJobState, int]:

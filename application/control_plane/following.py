@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from application.control_plane.happenings import Happenings, Watch
 from application.ports.clock import Clock
-from application.ports.job_store import JobStore
-from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, is_over
+from application.ports.job_store import JobQuery, JobStore
+from domain.fleet.job import DeploymentId, FeedEntry, FeedKind, FleetJob, FleetJobState, is_over
+from domain.fleet.page import MAX_PAGE, PageRequest
 
 PAGE: Final = 32
 """Entries in memory for a follower; one has 64 KiB at most."""
 IDLE_S: Final = 15.0
 """After so long without news the follower is told that there is none."""
+IDS_AT_ONCE: Final = MAX_PAGE
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """What a follower gets: entries, or none as nothing has happened for a while.
 
-    The last part has `ended`: the jobs, which are all over, and of which no entry is left to tell.
+    The last part has `ended`: how many jobs are in which state, which are all over, and of which no
+    entry is left to tell.
     """
 
     entries: Sequence[FeedEntry] = ()
-    ended: Sequence[FleetJob] = ()
+    ended: Mapping[FleetJobState, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """A job, or all jobs of a deployment."""
+
+    job_id: str | None = None
+    deployment_id: DeploymentId | None = None
 
 
 class Following:
-    """Reads feeds. Nothing is kept for a follower between two of its questions."""
+    """Reads feeds. Nothing is kept for a follower between two of its questions.
+
+    Of a deployment that is followed, the ids of its jobs are, once for all who follow it.
+    """
 
     def __init__(self, *, store: JobStore, happenings: Happenings, clock: Clock) -> None:
         self._store = store
@@ -40,14 +55,16 @@ class Following:
         """A job's feed behind an entry. Raises `NotFound`, `Busy`, before the first part."""
         await self._store.job(job_id)
         self._happenings.check_room()
-        return self._parts([job_id], after, job_id=job_id)
+        return self._parts(_Followed(job_id=job_id), after)
 
     async def deployment(self, deployment_id: str, after: int) -> AsyncGenerator[Part, None]:
         """The feeds of a deployment's jobs, in one. Raises as `job` does."""
         deployment = await self._store.deployment(DeploymentId(deployment_id))
-        jobs = await self._store.jobs_of(deployment.id)
-        self._happenings.check_room()
-        return self._parts([job.id for job in jobs], after, deployment_id=deployment.id)
+        followed = _Followed(deployment_id=deployment.id)
+        jobs = sum((await self._tally(followed)).values())
+        is_known = self._happenings.is_watched(deployment.id)
+        self._happenings.check_room(jobs=0 if is_known else jobs)
+        return self._parts(followed, after)
 
     async def until_over(self, job_id: str, seconds: float) -> FleetJob:
         """The job when it is over, or as it is after `seconds`. Raises `NotFound`, `Busy`."""
@@ -61,51 +78,71 @@ class Following:
                 return await self._store.job(job_id)
 
     async def output(self, job_id: str) -> AsyncGenerator[FeedEntry, None]:
-        """What is kept of a job's output, in the order in which it came."""
+        """What is kept of a job's output, in the order in which it came; and where it is cut."""
         after = 0
         while entries := await self._store.feed(job_id=job_id, after=after, limit=PAGE):
             for entry in entries:
-                if entry.content:
+                if entry.kind is not FeedKind.STATE:
                     yield entry
             after = entries[-1].number
 
-    async def _parts(
-        self,
-        job_ids: Sequence[str],
-        after: int,
-        *,
-        job_id: str | None = None,
-        deployment_id: DeploymentId | None = None,
-    ) -> AsyncGenerator[Part, None]:
-        with self._happenings.watching(job_ids) as watch:
+    async def _parts(self, followed: _Followed, after: int) -> AsyncGenerator[Part, None]:
+        async with self._watching(followed) as watch:
+            # Counting all jobs at each news would take too long: it is done when as many have ended
+            # as were still to end.
+            to_end, ended = 0, None
             while True:
-                # Before the entries: what ends a job afterwards is in the next look.
-                are_over = await self._are_over(job_id, deployment_id)
+                if to_end <= 0:
+                    # Before the entries: what ends a job afterwards is in the next look.
+                    tally = await self._tally(followed)
+                    to_end = sum(jobs for state, jobs in tally.items() if not is_over(state))
+                    ended = None if to_end else tally
                 while entries := await self._store.feed(
-                    job_id=job_id, deployment_id=deployment_id, after=after, limit=PAGE
+                    job_id=followed.job_id,
+                    deployment_id=followed.deployment_id,
+                    after=after,
+                    limit=PAGE,
                 ):
                     after = entries[-1].number
+                    to_end -= sum(
+                        each.state is not None and is_over(each.state) for each in entries
+                    )
                     yield Part(entries)
-                if are_over:
-                    yield Part(ended=await self._jobs(job_id, deployment_id))
+                if ended is not None:
+                    yield Part(ended=ended)
                     return
-                if not await self._has_news(watch):
+                if to_end > 0 and not await self._has_news(watch):
+                    to_end = 0
                     yield Part()
 
-    async def _are_over(self, job_id: str | None, deployment_id: DeploymentId | None) -> bool:
-        if deployment_id is not None:
-            tally = (await self._store.tallies([deployment_id])).get(deployment_id, {})
-            return all(is_over(state) for state in tally)
-        assert job_id is not None
-        return (await self._store.job(job_id)).is_over
+    @contextlib.asynccontextmanager
+    async def _watching(self, followed: _Followed) -> AsyncIterator[Watch]:
+        if followed.job_id is not None:
+            with self._happenings.watching([followed.job_id]) as watch:
+                yield watch
+            return
+        deployment_id = followed.deployment_id
+        assert deployment_id is not None
+        is_known = self._happenings.is_watched(deployment_id)
+        job_ids = [] if is_known else await self._ids_of(deployment_id)
+        with self._happenings.watching_deployment(deployment_id, job_ids) as watch:
+            yield watch
 
-    async def _jobs(
-        self, job_id: str | None, deployment_id: DeploymentId | None
-    ) -> Sequence[FleetJob]:
-        if deployment_id is not None:
-            return await self._store.jobs_of(deployment_id)
-        assert job_id is not None
-        return [await self._store.job(job_id)]
+    async def _ids_of(self, deployment_id: DeploymentId) -> list[str]:
+        query, after, ids = JobQuery(deployment_id=deployment_id), "", []
+        while True:
+            page = await self._store.jobs(query, PageRequest(IDS_AT_ONCE, after))
+            ids += [job.id for job in page.items]
+            if page.next is None:
+                return ids
+            after = page.next
+
+    async def _tally(self, followed: _Followed) -> Mapping[FleetJobState, int]:
+        if followed.deployment_id is not None:
+            tallies = await self._store.tallies([followed.deployment_id])
+            return tallies.get(followed.deployment_id, {})
+        assert followed.job_id is not None
+        return {(await self._store.job(followed.job_id)).state: 1}
 
     async def _has_news(self, watch: Watch) -> bool:
         try:

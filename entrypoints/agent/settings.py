@@ -15,17 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from adapters.identity.keys_on_disk import membership_in
 from domain.errors import InvalidInput
 from domain.identity import Membership, fingerprint_of, is_pinned
-from entrypoints.agent.values import (
-    AbsolutePath,
-    DockerHost,
-    ExistingFile,
-    PublicKey,
-    Seconds,
-    ServerUrl,
-    Token,
-    checked_token,
-)
+from entrypoints.agent.values import DockerHost, PublicKey, Seconds, ServerUrl
 from entrypoints.configuration import Configuration, SettingsError
+from entrypoints.values import AbsolutePath, ExistingFile, Token, checked_token
 
 PREFIX: Final = "AGENT_"
 

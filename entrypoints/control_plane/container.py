@@ -258,6 +258,7 @@ class ControlPlaneContainer(containers.DeclarativeContainer):
     chores: providers.Provider[Chores] = providers.Singleton(
         Chores,
         store=store,
+        directory=directory,
         happenings=happenings,
         clock=clock,
         retention=providers.Singleton(_retention, settings),

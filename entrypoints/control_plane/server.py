@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,6 +20,8 @@ from entrypoints.control_plane.settings import Address, ControlPlaneSettings
 BACKLOG: Final = 4096
 """A whole fleet may come back at once."""
 KEEP_ALIVE_S: Final = 30
+HANDSHAKE_S: Final = 10.0
+"""Within so long a client has to have come through TLS."""
 
 
 class CannotListen(Exception):
@@ -36,8 +40,13 @@ class ApiProtocol(EntranceProtocol):
 class ApiServer(uvicorn.Server):
     """Ends when it is told to, and not by signals: these are the program's."""
 
-    def __init__(self, app: FastAPI, hub: AgentHub, settings: ControlPlaneSettings) -> None:
-        context = settings.tls_context() if settings.has_tls else None
+    def __init__(
+        self,
+        app: FastAPI,
+        hub: AgentHub,
+        settings: ControlPlaneSettings,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -52,7 +61,7 @@ class ApiServer(uvicorn.Server):
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=settings.stop_timeout,
-                ssl_context_factory=None if context is None else (lambda *_: context),
+                ssl_context_factory=None if tls is None else (lambda *_: tls),
             )
         )
 
@@ -60,6 +69,28 @@ class ApiServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """See `uvicorn.Server`: nothing is captured."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `uvicorn.Server`, which has no way to give a handshake a deadline."""
+        config, loop = self.config, asyncio.get_running_loop()
+        await self.lifespan.startup()
+
+        def protocol() -> asyncio.Protocol:
+            return config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        self.servers = [
+            await loop.create_server(
+                protocol,
+                sock=listening,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=None if config.ssl is None else HANDSHAKE_S,
+            )
+            for listening in sockets or ()
+        ]
+        self.started = True
 
     async def run_on(self, listening: socket.socket) -> None:
         """Serve until `stop` was called and all requests are answered, or given up."""

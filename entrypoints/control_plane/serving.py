@@ -18,6 +18,7 @@ from adapters.storage_errors import translated
 from application.control_plane.presence import LiveHosts
 from application.control_plane.sessions import Sessions
 from domain.errors import StorageUnavailable
+from entrypoints.control_plane.certificate import Certificate
 from entrypoints.control_plane.container import (
     DATABASE_FILE,
     PAYLOAD_KEY_FILE,
@@ -113,9 +114,11 @@ async def _run(
 ) -> None:
     app = create_app(container.parts())
     live, sessions = container.live_hosts(), container.sessions()
-    server = ApiServer(app, container.hub(), settings)
+    certificate = Certificate(settings, container.clock()) if settings.has_tls else None
+    tls = None if certificate is None else certificate.context
+    server = ApiServer(app, container.hub(), settings, tls)
     stop, ready = asyncio.Event(), asyncio.Event()
-    with _signals(stop, server):
+    with _signals(stop, server, certificate):
         # What was made until now stays: it need not be looked at again and again.
         gc.collect()
         gc.freeze()
@@ -124,6 +127,7 @@ async def _run(
             sessions=sessions.run(),
             chores=container.chores().run(),
             resets=container.token_reset().run(),
+            **({} if certificate is None else {"certificate": certificate.run()}),
         ):
             await ready.wait()
             logger.info("instadeploy-control-plane %s serves at %s", VERSION, where)
@@ -144,7 +148,7 @@ async def _end(stop: asyncio.Event, server: ApiServer, live: LiveHosts, sessions
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event, server: ApiServer) -> Any:
+def _signals(stop: asyncio.Event, server: ApiServer, certificate: Certificate | None) -> Any:
     loop = asyncio.get_running_loop()
 
     def asked() -> None:
@@ -152,13 +156,23 @@ def _signals(stop: asyncio.Event, server: ApiServer) -> Any:
             server.stop_at_once()
         stop.set()
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        loop.add_signal_handler(number, asked)
+    def asked_to_read() -> None:
+        if certificate is None:
+            logger.info("SIGHUP: there is no certificate here to be read again")
+        else:
+            certificate.look(anyhow=True)
+
+    handlers = {
+        signal.SIGTERM: asked,
+        signal.SIGINT: asked,
+        signal.SIGHUP: asked_to_read,
+    }
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in numbers:
+        for number in handlers:
             loop.remove_signal_handler(number)
 
 

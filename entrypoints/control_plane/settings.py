@@ -7,7 +7,6 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from domain.fleet.host import ENROLMENT_TTL_S
 from domain.fleet.job import CHANGE_TTL_S, LONGEST_TTL_S, READ_TTL_S
 from entrypoints.configuration import Configuration, SettingsError
+from entrypoints.values import AbsolutePath, ExistingFile, Token, split_url
 
 PREFIX: Final = "CONTROL_PLANE_"
 SHORTEST_TOKEN: Final = 32
@@ -60,17 +60,8 @@ def _listen(value: str) -> str:
     return str(address_of(value))
 
 
-def _split(value: str) -> SplitResult:
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is not a valid URL") from None
-    return parts
-
-
 def _public_url(value: str) -> str:
-    parts = _split(value)
+    parts = split_url(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must look like https://control-plane.example")
     if parts.username is not None or parts.password is not None:
@@ -82,7 +73,7 @@ def _public_url(value: str) -> str:
 
 def _database_url(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
-    parts = _split(text)
+    parts = split_url(text)
     if parts.scheme == "sqlite":
         if parts.netloc or not parts.path.strip("/"):
             raise ValueError("must look like sqlite:////var/lib/control-plane/fleet.db for a file")
@@ -111,26 +102,15 @@ def _proxies(value: str) -> str:
     return ",".join(named)
 
 
-def _token(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value().strip()
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be printable ASCII without spaces; it is sent in an HTTP header")
-    if len(text) < SHORTEST_TOKEN:
+def _long_token(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < SHORTEST_TOKEN:
         raise ValueError(
             f"must have at least {SHORTEST_TOKEN} characters, so that nobody guesses it"
         )
-    return SecretStr(text)
+    return value
 
 
-def _existing_file(value: Path) -> Path:
-    if not value.is_file():
-        raise ValueError("names a file that does not exist")
-    return value.absolute()
-
-
-Token = Annotated[SecretStr, AfterValidator(_token)]
-ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
-AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+LongToken = Annotated[Token, AfterValidator(_long_token)]
 Ttl = Annotated[float, Field(gt=0, le=LONGEST_TTL_S, allow_inf_nan=False)]
 
 
@@ -158,7 +138,7 @@ class ControlPlaneSettings(BaseSettings):
     heartbeat: Annotated[float, Field(ge=1, le=60, allow_inf_nan=False)] = 15.0
     stop_timeout: Annotated[int, Field(ge=1, le=300)] = 20
 
-    metrics_token: Token | None = None
+    metrics_token: LongToken | None = None
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"

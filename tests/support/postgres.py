@@ -40,10 +40,13 @@ async def connected(server: Path, database: str = USER) -> AsyncIterator[asyncpg
 
 
 @contextlib.contextmanager
-def new_database(server: Path) -> Iterator[str]:
-    """The name of a database that is there for as long as the context lasts."""
+def new_database(server: Path, template: str = "template1") -> Iterator[str]:
+    """The name of a database that is there for as long as the context lasts.
+
+    It begins as a copy of `template`, with which nobody may be connected.
+    """
     name = f"test_{secrets.token_hex(8)}"
-    _apart(_execute(server, f'CREATE DATABASE "{name}"'))
+    _apart(_execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     try:
         yield name
     finally:

@@ -9,6 +9,7 @@ import pytest
 
 from domain.commands import DeployCompose
 from domain.fleet.host import Host
+from domain.fleet.page import USUAL_PAGE
 from tests.contracts.fleet import accept, result
 from tests.unit.api import BLOG, COMPOSE, SECRET, V1, Api, payload_of, serving
 
@@ -104,7 +105,25 @@ class TestDeployments:
         assert (shown["state"], shown["jobs_by_state"]) == ("succeeded", {"succeeded": 1})
         assert shown["jobs"][0]["delivery"] == "arrived"
         (listed,) = (await api.get(f"{V1}/deployments?project=Blog"))["items"]
-        assert listed == {name: value for name, value in shown.items() if name != "jobs"}
+        assert shown == listed | {"jobs": shown["jobs"], "jobs_next": None}
+
+    async def test_of_many_jobs_the_first_are_shown_and_the_others_listed(self, api: Api) -> None:
+        names = [f"web-{n}" for n in range(USUAL_PAGE + 2)]
+        await api.plane.add_hosts(*names)
+        made = await api.deploy(*names)
+        assert [job["host"] for job in made["jobs"]] == names
+        assert made["jobs_next"] is None
+        shown = await api.get(f"{V1}/deployments/{made['id']}")
+        assert shown["jobs_by_state"] == {"queued": USUAL_PAGE + 2}
+        rest = await api.get(
+            f"{V1}/jobs", params={"deployment": made["id"], "after": shown["jobs_next"]}
+        )
+        assert shown["jobs"] + rest["items"] == made["jobs"][::-1]
+        assert len(shown["jobs"]) == USUAL_PAGE
+        canceled = await api.post(f"{V1}/deployments/{made['id']}/cancel", 202)
+        assert canceled["jobs_by_state"] == {"canceled": USUAL_PAGE + 2}
+        assert len(canceled["jobs"]) == USUAL_PAGE
+        assert canceled["jobs_next"] == shown["jobs_next"]
 
     async def test_it_is_deployed_again_as_it_was_or_elsewhere(self, api: Api, host: Host) -> None:
         await api.plane.add_hosts("web-2")

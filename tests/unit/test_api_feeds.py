@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from domain.errors import StorageUnavailable
+from domain.fleet import hearing
 from domain.fleet.host import Host
 from domain.job import JobState
 from entrypoints.control_plane.rest import held_response
@@ -71,10 +72,30 @@ async def test_a_job_is_followed_from_its_beginning_to_its_end(
         data = (await request.event())[1]
         assert (data["base64"], data["length"], "text" in data) == ("/w==", 1, False)
         assert (await request.event())[1]["state"] == "succeeded"
-        last = {"state": "succeeded", "jobs": {job_id: "succeeded"}}
+        last = {"state": "succeeded", "jobs_by_state": {"succeeded": 1}}
         assert await request.event() == ("end", last, None)
         assert await request.block() is None
     assert api.plane.happenings.watches == 0
+
+
+async def test_it_is_told_that_no_more_output_is_kept(
+    api: Api, host: Host, job: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearing, "MOST_OUTPUT_BYTES", hearing.COST_OF_A_PIECE + 3)
+    job_id = job["id"]
+    pieces = [chunk(job_id, b"one"), chunk(job_id, b"two", 3), chunk(job_id, b"three", 6)]
+    await api.plane.hear(host.id, accept(1, job_id, JobState.RUNNING), *pieces, result(2, job_id))
+    async with opened(api.app, f"/api/v1/jobs/{job_id}/feed", token=ADMIN) as request:
+        await request.start()
+        events = [await request.event() for _ in range(6)]
+    assert [name for name, _, _ in events] == ["state", "state", "output", "cut", "state", "end"]
+    at = "2026-01-31T12:00:00.000Z"
+    cut = {"job_id": job_id, "at": at, "step": "up", "attempt": 1, "offset": 3}
+    assert events[3][1] == cut
+    path = f"/api/v1/jobs/{job_id}/output"
+    text = (await api.client.get(path)).text
+    assert text == "one\n[more was printed, which is not kept]\n"
+    assert (await api.client.get(path, params={"raw": "true"})).content == b"one"
 
 
 @pytest.mark.parametrize("how", ["header", "query", "both"])
@@ -105,7 +126,7 @@ async def test_a_deployment_is_followed_over_all_its_hosts(api: Api, host: Host)
         await api.plane.hear(host.id, accept(1, one), result(2, one))
         await api.plane.hear(other.id, accept(1, two), result(2, two, JobState.FAILED))
         seen = [await request.event() for _ in range(5)]
-        last = {"state": "partial", "jobs": {one: "succeeded", two: "failed"}}
+        last = {"state": "partial", "jobs_by_state": {"succeeded": 1, "failed": 1}}
         assert seen[-1] == ("end", last, None)
 
 

@@ -191,6 +191,7 @@ class TestService:
         lines = response.text.splitlines()
         assert 'instadeploy_jobs{state="queued"} 1.0' in lines
         assert 'instadeploy_agents_online{protocol="2"} 0.0' in lines
+        assert "instadeploy_jobs_counted_seconds_ago 0.0" in lines
         assert "instadeploy_oldest_waiting_job_seconds" in response.text
         assert any(line.startswith("instadeploy_delivery_seconds_bucket") for line in lines)
         requests = [line for line in lines if line.startswith("instadeploy_http_requests_total")]

@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from application.control_plane.chores import Chores, Retention
-from application.control_plane.figures import Figures
+from application.control_plane.chores import PRUNED_AT_ONCE, Chores, Retention
 from domain.commands import GetStatus, StopCompose
 from domain.errors import StorageUnavailable
-from domain.fleet.host import HostId
+from domain.fleet.host import HostName
 from domain.fleet.job import FleetJobState
+from domain.fleet.labels import NO_LABELS
 from domain.fleet.link_state import Heard
 from domain.project import ProjectName
 from tests.contracts.fleet import accept, result
-from tests.support.control_plane_parts import ControlPlane, terms
+from tests.support.control_plane_parts import BY, ControlPlane, terms
 
 BLOG = ProjectName("blog")
 DAY_S = 24 * 3600.0
@@ -33,6 +33,7 @@ def plane() -> ControlPlane:
 async def chores_of(plane: ControlPlane) -> AsyncIterator[None]:
     chores = Chores(
         store=plane.fleet.jobs,
+        directory=plane.fleet.hosts,
         happenings=plane.happenings,
         clock=plane.clock,
         retention=Retention(kept_s=30 * DAY_S),
@@ -72,6 +73,25 @@ async def test_the_content_of_old_jobs_is_forgotten_and_the_jobs_stay(plane: Con
     assert (await plane.jobs.show(job.id)).state is FleetJobState.SUCCEEDED
 
 
+async def test_enrolments_that_ended_long_ago_are_forgotten(
+    plane: ControlPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    for n in range(PRUNED_AT_ONCE + 1):
+        await plane.enrolments.create(HostName(f"web-{n}"), NO_LABELS, BY)
+    await plane.clock.advance(29 * DAY_S)
+    await plane.enrolments.create(HostName("late"), NO_LABELS, BY)
+    async with chores_of(plane):
+        await plane.clock.advance(1)
+        assert len(plane.fleet.state.enrolments) == PRUNED_AT_ONCE + 2
+    await plane.clock.advance(2 * DAY_S)
+    with caplog.at_level(logging.INFO):
+        async with chores_of(plane):
+            await plane.clock.advance(1)
+    names = [one.name.value for one in plane.fleet.state.enrolments.values()]
+    assert names == ["late"]
+    assert f"{PRUNED_AT_ONCE + 1} old enrolments are forgotten" in caplog.text
+
+
 async def test_a_database_that_fails_is_said_and_tried_again(
     plane: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -85,19 +105,3 @@ async def test_a_database_that_fails_is_said_and_tried_again(
             plane.fleet.reach.failure = None
             await plane.clock.advance(5)
     assert (await plane.jobs.show(job.id)).state is FleetJobState.EXPIRED
-
-
-async def test_figures_are_counted_seldom_however_often_somebody_asks(plane: ControlPlane) -> None:
-    await plane.add_hosts("web-1")
-    plane.links.connected = {HostId("a"): 2, HostId("b"): 2, HostId("c"): 1}
-    await plane.submitting.command("web-1", StopCompose(BLOG), terms())
-    await plane.clock.advance(7)
-    before = plane.fleet.reach.calls
-    with plane.happenings.watching(["x"]):
-        figures = await plane.measuring.figures()
-        assert figures == await plane.measuring.figures()
-    assert plane.fleet.reach.calls == before + 2
-    jobs = {state: int(state is FleetJobState.QUEUED) for state in FleetJobState}
-    assert figures == Figures({2: 2, 1: 1}, jobs, 7.0, 1)
-    await plane.clock.advance(5)
-    assert (await plane.measuring.figures()).waiting_s == 12.0

@@ -139,6 +139,7 @@ WRONG = [
     ("CONTROL_PLANE_STOP_TIMEOUT", "1.5", "must be a whole number"),
     ("CONTROL_PLANE_METRICS_TOKEN", SECRET, "at least 32 characters"),
     ("CONTROL_PLANE_METRICS_TOKEN", f"{SECRET} " * 4, "without spaces"),
+    ("CONTROL_PLANE_METRICS_TOKEN", " ", "must not be empty"),
     ("CONTROL_PLANE_LOG_LEVEL", "loud", "must be 'debug'"),
     ("CONTROL_PLANE_TLS_CERT_FILE", "/nowhere", "names a file that does not exist"),
 ]

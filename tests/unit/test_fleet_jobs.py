@@ -187,8 +187,9 @@ class TestDeployments:
         await plane.fleet.jobs.mark_sent(plain.id, NOW)
         await plane.hear(over.host_id, accept(1, over.id), result(2, over.id))
         view, jobs = await plane.deployments.cancel(accepted.deployment.id)
-        assert [job.state for job in jobs] == [S.CANCELED, S.CANCELING, S.QUEUED, S.SUCCEEDED]
-        assert queued.id == jobs[0].id
+        states = [job.state for job in jobs.items]
+        assert states == [S.SUCCEEDED, S.QUEUED, S.CANCELING, S.CANCELED]
+        assert queued.id == jobs.items[-1].id
         assert view.state is DeploymentState.RUNNING
 
     async def test_a_database_that_fails_while_cancelling_is_said_as_it_is(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import pytest
 
+from application.control_plane import following
 from application.control_plane.following import PAGE, Part
+from application.control_plane.submitting import AcceptedDeployment
+from application.ports.job_store import JobQuery
 from domain.commands import DeployCompose, StopCompose
 from domain.errors import Busy, NotFound, StorageUnavailable
-from domain.fleet.job import FeedEntry, FleetJob, FleetJobState
+from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState
 from domain.fleet.labels import Selector
+from domain.fleet.page import Page, PageRequest
 from domain.job import JobState
 from domain.project import ComposeFile, ProjectName
 from tests.contracts.fleet import accept, chunk, result
@@ -49,7 +53,7 @@ async def test_what_is_kept_comes_first_then_what_happens_then_the_end(plane: Co
         await plane.hear(job.host_id, result(2, job.id))
         assert said((await anext(parts)).entries) == [S.SUCCEEDED]
         last = await anext(parts)
-        assert [one.state for one in last.ended] == [S.SUCCEEDED]
+        assert last.ended == {S.SUCCEEDED: 1}
         with pytest.raises(StopAsyncIteration):
             await anext(parts)
     assert plane.happenings.watches == 0
@@ -129,7 +133,85 @@ async def test_a_deployment_is_followed_on_all_its_hosts_until_the_last_is_over(
         await plane.hear(other.host_id, accept(1, other.id), result(2, other.id, JobState.FAILED))
         assert said((await anext(parts)).entries) == [S.ACCEPTED, S.FAILED]
         last = await anext(parts)
-        assert [job.state for job in last.ended] == [S.SUCCEEDED, S.FAILED]
+        assert last.ended == {S.SUCCEEDED: 1, S.FAILED: 1}
+
+
+async def deployed(plane: ControlPlane, hosts: int) -> AcceptedDeployment:
+    names = [f"web-{n}" for n in range(hosts)]
+    await plane.add_hosts(*names)
+    command = DeployCompose(BLOG, ComposeFile(b"services: {}\n"))
+    return await plane.submitting.deploy(Selector.naming(names), command, terms())
+
+
+async def test_who_comes_later_to_a_deployment_keeps_nothing_of_its_jobs(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = await deployed(plane, 3)
+    listed = 0
+    jobs_page = plane.fleet.jobs.jobs
+
+    async def jobs(query: JobQuery, page: PageRequest) -> Page[FleetJob]:
+        nonlocal listed
+        listed += 1
+        assert query == JobQuery(deployment_id=accepted.deployment.id)
+        return await jobs_page(query, page)
+
+    monkeypatch.setattr(plane.fleet.jobs, "jobs", jobs)
+    monkeypatch.setattr(following, "IDS_AT_ONCE", 2)
+    following_it = [await plane.following.deployment(accepted.deployment.id, 0) for _ in range(3)]
+    for parts in following_it:
+        assert len((await anext(parts)).entries) == 3
+    assert listed == 2
+    last = accepted.jobs[-1]
+    waiting = [asyncio.create_task(anext(parts)) for parts in following_it]
+    await settle()
+    await plane.hear(last.host_id, accept(1, last.id))
+    for one in waiting:
+        assert said((await one).entries) == [S.ACCEPTED]
+    for parts in following_it:
+        await parts.aclose()
+    assert plane.happenings.watches == 0
+
+
+async def test_jobs_are_counted_when_one_more_may_be_the_last_and_not_at_each_news(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = await deployed(plane, 40)
+    counted = 0
+    tallies = plane.fleet.jobs.tallies
+
+    async def counting(
+        deployment_ids: Sequence[DeploymentId],
+    ) -> Mapping[DeploymentId, Mapping[FleetJobState, int]]:
+        nonlocal counted
+        counted += 1
+        return await tallies(deployment_ids)
+
+    parts = await plane.following.deployment(accepted.deployment.id, 0)
+    monkeypatch.setattr(plane.fleet.jobs, "tallies", counting)
+    seen: list[Part] = []
+
+    async def follow() -> None:
+        seen.extend([part async for part in parts])
+
+    task = asyncio.create_task(follow())
+    await settle()
+    for job in accepted.jobs:
+        await plane.hear(job.host_id, accept(1, job.id), result(2, job.id))
+        await settle()
+    await task
+    assert seen[-1].ended == {S.SUCCEEDED: 40}
+    assert sum(len(part.entries) for part in seen) == 3 * 40
+    assert counted == 2
+
+
+async def test_a_deployment_of_more_jobs_than_can_be_followed_is_refused(
+    plane: ControlPlane,
+) -> None:
+    accepted = await deployed(plane, 3)
+    plane.happenings._most_jobs = 2
+    with pytest.raises(Busy):
+        await plane.following.deployment(accepted.deployment.id, 0)
 
 
 async def test_what_is_none_is_not_found_and_too_many_are_refused_at_once(

@@ -63,3 +63,52 @@ def test_there_are_so_many_watches_and_no_more() -> None:
         with pytest.raises(Busy), happenings.watching(["job-1"]):
             pass
     happenings.check_room()
+
+
+async def test_whoever_follows_a_deployment_is_woken_by_any_of_its_jobs() -> None:
+    happenings = Happenings()
+    with (
+        happenings.watching_deployment("dep-1", ["job-1", "job-2"]) as one,
+        happenings.watching_deployment("dep-1", ()) as other,
+        happenings.watching_deployment("dep-2", ["job-3"]) as another,
+        happenings.watching(["job-2"]) as single,
+    ):
+        waiting = asyncio.create_task(another.news())
+        happenings.tell(["job-1", "job-2"])
+        await one.news()
+        await other.news()
+        await single.news()
+        assert not await is_woken(waiting)
+        happenings.tell(["job-3"])
+        assert await is_woken(waiting)
+
+
+def test_the_jobs_of_a_deployment_are_kept_once_for_all_who_follow_it() -> None:
+    happenings = Happenings(most_jobs=3)
+    with happenings.watching_deployment("dep-1", ["job-1", "job-2"]):
+        assert happenings.is_watched("dep-1")
+        for _ in range(3):
+            with happenings.watching_deployment("dep-1", ()):
+                assert len(vars(happenings)["_deployment_of"]) == 2
+        assert happenings.is_watched("dep-1")
+        happenings.check_room(jobs=1)
+        with pytest.raises(Busy):
+            happenings.check_room(jobs=2)
+        with pytest.raises(Busy), happenings.watching_deployment("dep-2", ["job-3", "job-4"]):
+            pass
+        assert not happenings.is_watched("dep-2")
+    assert not happenings.is_watched("dep-1")
+    assert happenings.watches == 0
+    assert vars(happenings)["_deployment_of"] == {}
+    happenings.check_room(jobs=3)
+
+
+def test_who_came_first_may_leave_first() -> None:
+    happenings = Happenings()
+    first = happenings.watching_deployment("dep-1", ["job-1"])
+    first.__enter__()
+    with happenings.watching_deployment("dep-1", ()) as watch:
+        first.__exit__(None, None, None)
+        happenings.tell(["job-1"])
+        assert watch.has_news
+    assert vars(happenings)["_deployment_of"] == {}

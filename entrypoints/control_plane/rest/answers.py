@@ -13,6 +13,7 @@ from application.control_plane.deployments import DeploymentView, tally_of
 from application.control_plane.submitting import AcceptedDeployment, AcceptedJob
 from domain.fleet.access import Principal
 from domain.fleet.job import FleetJob
+from domain.fleet.page import Page
 from entrypoints.control_plane.rest import views
 from entrypoints.control_plane.rest.parts import API, Parts
 
@@ -33,10 +34,10 @@ async def shown_all(parts: Parts, jobs: Sequence[FleetJob]) -> list[views.Job]:
 
 
 async def with_jobs(
-    parts: Parts, view: DeploymentView, jobs: Sequence[FleetJob]
+    parts: Parts, view: DeploymentView, jobs: Page[FleetJob]
 ) -> views.DeploymentWithJobs:
-    """A deployment and its jobs."""
-    names = await parts.hosts.names(job.host_id for job in jobs)
+    """A deployment, and those of its jobs that are to be shown with it."""
+    names = await parts.hosts.names(job.host_id for job in jobs.items)
     return views.DeploymentWithJobs.with_jobs(view, jobs, names)
 
 
@@ -73,9 +74,9 @@ async def _waited_for(parts: Parts, job_id: str, wait_s: int, by: Principal) -> 
 async def accepted_deployment(
     parts: Parts, accepted: AcceptedDeployment, response: Response
 ) -> views.DeploymentWithJobs:
-    """202 with the deployment."""
+    """202 with the deployment, and all of its jobs: whoever has made them has to know them."""
     response.headers["Location"] = f"{API}/deployments/{accepted.deployment.id}"
     if accepted.is_repeat:
         response.headers[REPEATED] = "true"
     view = DeploymentView(accepted.deployment, tally_of(accepted.jobs))
-    return await with_jobs(parts, view, accepted.jobs)
+    return await with_jobs(parts, view, Page(accepted.jobs))

@@ -44,7 +44,8 @@ def _add_changing(router: APIRouter, parts: Parts) -> None:
         status_code=202,
         dependencies=[BRING],
         summary="Deploy a project to hosts",
-        description="One job for each host; hosts that are offline get it when they come.",
+        description="One job for each host, at most 10,000 where hosts are named; all of them are in the "
+        "answer. Hosts that are offline get it when they come.",
         operation_id="create_deployment",
         responses=responses(404, 409),
     )
@@ -108,7 +109,9 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
     @router.get(
         "/{deployment_id}",
         dependencies=[READ],
-        summary="Show a deployment, and its job on each host",
+        summary="Show a deployment, with the first of its jobs",
+        description="`jobs_by_state` counts all of its jobs; `/jobs?deployment=<id>` lists them, with "
+        "`state=failed` those that have failed.",
         operation_id="show_deployment",
         responses=responses(404),
     )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from domain.fleet.access import Permission
 from domain.fleet.host import HostName
 from domain.identity import fingerprint_of
-from entrypoints.control_plane.rest import views
+from entrypoints.control_plane.rest import host_views
 from entrypoints.control_plane.rest.conditions import NO_KEY, IdPath, PageQuery
 from entrypoints.control_plane.rest.guard import By, GuardedRoute, needs
 from entrypoints.control_plane.rest.parts import API, Parts
@@ -35,11 +35,11 @@ def enrolments_router(parts: Parts) -> APIRouter:
         operation_id="create_enrolment",
         responses=responses(409),
     )
-    async def create(request: Request, body: NewHost, by: By) -> views.NewEnrolment:
+    async def create(request: Request, body: NewHost, by: By) -> host_views.NewEnrolment:
         made = await parts.enrolments.create(HostName(body.name), labels_of(body.labels), by)
         key = fingerprint_of(parts.control_plane_key)
-        return views.NewEnrolment(
-            enrolment=views.Enrolment.of(made.enrolment, is_open=True),
+        return host_views.NewEnrolment(
+            enrolment=host_views.Enrolment.of(made.enrolment, is_open=True),
             token=made.token,
             control_plane_key=key,
             command=enrolling_command(agents_url(request, parts.public_url), made.token, key),
@@ -51,11 +51,11 @@ def enrolments_router(parts: Parts) -> APIRouter:
         summary="List enrolments, the newest first",
         operation_id="list_enrolments",
     )
-    async def list_all(page: PageQuery) -> views.EnrolmentPage:
+    async def list_all(page: PageQuery) -> host_views.EnrolmentPage:
         found = await parts.enrolments.list(page)
-        return views.EnrolmentPage(
+        return host_views.EnrolmentPage(
             items=[
-                views.Enrolment.of(one, is_open=parts.enrolments.is_open(one))
+                host_views.Enrolment.of(one, is_open=parts.enrolments.is_open(one))
                 for one in found.items
             ],
             next=found.next,

@@ -31,7 +31,9 @@ FEED_DESCRIPTION: Final = """Server-sent events, from the beginning and on until
 - `state`: `{"job_id", "at", "state"}`;
 - `output`: `{"job_id", "at", "step", "attempt", "offset", "length", "text"}`, or `base64` in the place
   of `text` where the bytes are no UTF-8;
-- `end`: the last event: `{"state", "jobs": {"<id>": "<state>"}}`.
+- `cut`: `{"job_id", "at", "step", "attempt", "offset"}`: so much was printed that from there on
+  nothing of the job's output is kept; once for a job;
+- `end`: the last event: `{"state", "jobs_by_state": {"<state>": <how many>}}`.
 
 An event's `id` is its number; `Last-Event-ID`, or `after`, resumes behind it. A comment comes every
 15 s where nothing happens. The stream ends when the token is replaced."""
@@ -48,6 +50,8 @@ FEED_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
         },
     }
 }
+
+CUT: Final = b"\n[more was printed, which is not kept]\n"
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -78,15 +82,20 @@ def output_of(
 async def _bytes(entries: AsyncGenerator[FeedEntry, None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(entries):
         async for entry in entries:
-            yield entry.content
+            if entry.content:
+                yield entry.content
 
 
 async def _text(entries: AsyncGenerator[FeedEntry, None]) -> AsyncGenerator[bytes, None]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    is_cut = False
     async with aclosing(entries):
         async for entry in entries:
             yield _CONTROL.sub(_shown, decoder.decode(entry.content)).encode()
+            is_cut = is_cut or entry.kind is FeedKind.CUT
     yield _CONTROL.sub(_shown, decoder.decode(b"", final=True)).encode()
+    if is_cut:
+        yield CUT
 
 
 async def _events(
@@ -97,11 +106,10 @@ async def _events(
         async for part in feed:
             for entry in part.entries:
                 yield _event_of(entry)
-            if part.ended:
-                states = {job.id: job.state for job in part.ended}
-                one = part.ended[0].state
-                state = outcome_of(states.values()) if of_deployment else one
-                yield _event("end", {"state": state, "jobs": states})
+            if part.ended is not None:
+                # A job is in the one state that there is.
+                state = outcome_of(part.ended) if of_deployment else next(iter(part.ended))
+                yield _event("end", {"state": state, "jobs_by_state": part.ended})
             elif not part.entries:
                 yield KEEPALIVE
 
@@ -118,12 +126,10 @@ def _event_of(entry: FeedEntry) -> bytes:
     if entry.kind is FeedKind.STATE:
         document["state"] = None if entry.state is None else entry.state.value
         return _event("state", document, entry.number)
-    document |= {
-        "step": entry.step,
-        "attempt": entry.attempt,
-        "offset": entry.offset,
-        "length": len(entry.content),
-    }
+    document |= {"step": entry.step, "attempt": entry.attempt, "offset": entry.offset}
+    if entry.kind is FeedKind.CUT:
+        return _event("cut", document, entry.number)
+    document["length"] = len(entry.content)
     try:
         document["text"] = entry.content.decode()
     except UnicodeDecodeError:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from domain.fleet.access import Permission
 from domain.fleet.host import HostName
-from entrypoints.control_plane.rest import views
+from entrypoints.control_plane.rest import host_views
 from entrypoints.control_plane.rest.conditions import (
     NO_KEY,
     HostPath,
@@ -45,9 +45,11 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         page: PageQuery,
         label: LabelQuery = None,
         with_revoked: Annotated[bool, Query(description="Also those that are revoked")] = False,  # noqa: FBT002
-    ) -> views.HostPage:
+    ) -> host_views.HostPage:
         found = await parts.hosts.list(page, labels_in(label), with_revoked=with_revoked)
-        return views.HostPage(items=[views.Host.of(view) for view in found.items], next=found.next)
+        return host_views.HostPage(
+            items=[host_views.Host.of(view) for view in found.items], next=found.next
+        )
 
     @router.get(
         "/{host}",
@@ -56,8 +58,8 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         operation_id="show_host",
         responses=responses(404),
     )
-    async def show(host: HostPath) -> views.Host:
-        return views.Host.of(await parts.hosts.show(host))
+    async def show(host: HostPath) -> host_views.Host:
+        return host_views.Host.of(await parts.hosts.show(host))
 
     @router.patch(
         "/{host}",
@@ -66,13 +68,13 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         operation_id="change_host",
         responses=responses(404, 409),
     )
-    async def change(host: HostPath, body: HostChange) -> views.Host:
+    async def change(host: HostPath, body: HostChange) -> host_views.Host:
         view = await parts.hosts.change(
             host,
             name=None if body.name is None else HostName(body.name),
             labels=None if body.labels is None else labels_of(body.labels),
         )
-        return views.Host.of(view)
+        return host_views.Host.of(view)
 
 
 def _add_trusting(router: APIRouter, parts: Parts) -> None:
@@ -86,10 +88,10 @@ def _add_trusting(router: APIRouter, parts: Parts) -> None:
         operation_id="create_token_host",
         responses=responses(409),
     )
-    async def create(body: NewHost) -> views.HostWithToken:
+    async def create(body: NewHost) -> host_views.HostWithToken:
         made = await parts.enrolments.add_host(HostName(body.name), labels_of(body.labels))
-        return views.HostWithToken(
-            host=views.Host.of(parts.hosts.view(made.host)), token=made.token
+        return host_views.HostWithToken(
+            host=host_views.Host.of(parts.hosts.view(made.host)), token=made.token
         )
 
     @router.post(
@@ -101,10 +103,10 @@ def _add_trusting(router: APIRouter, parts: Parts) -> None:
         operation_id="rotate_host_token",
         responses=responses(404, 409),
     )
-    async def rotate(host: HostPath) -> views.HostWithToken:
+    async def rotate(host: HostPath) -> host_views.HostWithToken:
         made = await parts.hosts.new_token(host)
-        return views.HostWithToken(
-            host=views.Host.of(parts.hosts.view(made.host)), token=made.token
+        return host_views.HostWithToken(
+            host=host_views.Host.of(parts.hosts.view(made.host)), token=made.token
         )
 
     @router.post(
@@ -115,8 +117,8 @@ def _add_trusting(router: APIRouter, parts: Parts) -> None:
         operation_id="revoke_host",
         responses=responses(404),
     )
-    async def revoke(host: HostPath) -> views.Host:
-        return views.Host.of(await parts.hosts.revoke(host))
+    async def revoke(host: HostPath) -> host_views.Host:
+        return host_views.Host.of(await parts.hosts.revoke(host))
 
     @router.delete(
         "/{host}/clone-suspicion",
@@ -125,5 +127,5 @@ def _add_trusting(router: APIRouter, parts: Parts) -> None:
         operation_id="settle_clone_suspicion",
         responses=responses(404),
     )
-    async def settle(host: HostPath) -> views.Host:
-        return views.Host.of(await parts.hosts.settle_clone(host))
+    async def settle(host: HostPath) -> host_views.Host:
+        return host_views.Host.of(await parts.hosts.settle_clone(host))

@@ -37,6 +37,11 @@ class Metrics:
             registry=self._registry,
         )
         self._jobs = Gauge("instadeploy_jobs", "Jobs, by state", ["state"], registry=self._registry)
+        self._counted = Gauge(
+            "instadeploy_jobs_counted_seconds_ago",
+            "Age of the figures about jobs, which are not counted for each who asks",
+            registry=self._registry,
+        )
         self._waiting = Gauge(
             "instadeploy_oldest_waiting_job_seconds",
             "Age of the oldest job that was never sent; 0 without one",
@@ -81,6 +86,7 @@ class Metrics:
             self._online.labels(str(protocol)).set(figures.online.get(protocol, 0))
         for state in FleetJobState:
             self._jobs.labels(state.value).set(figures.jobs.get(state, 0))
+        self._counted.set(figures.counted_s_ago)
         self._waiting.set(figures.waiting_s)
         self._followers.set(figures.followers)
         return generate_latest(self._registry)

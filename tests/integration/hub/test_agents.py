@@ -13,8 +13,10 @@ from adapters.clock.system import SystemClock
 from adapters.identity.ed25519 import KeySigner, find_ed25519
 from domain.commands import CheckHealth, GetStatus, ListProjects, RemoveCompose
 from domain.fleet.host import Host, HostId
+from domain.fleet.host_effects import LinkEnd
 from domain.fleet.job import FeedKind, FleetJob, FleetJobState, is_over
 from domain.project import ProjectName
+from tests.contracts.fleet import hashed
 from tests.support.agent_process import TOKEN, running_agent
 from tests.support.chaos_plan import DOWN, UP, ChaosPlan, Cut, Duplicate, Reorder, Swallow, of_type
 from tests.support.chaos_proxy import ChaosProxy
@@ -116,6 +118,23 @@ async def test_a_host_that_is_revoked_is_put_out_and_stays_out(
         server.program.live.dismiss(host.id)
         await server.until(lambda: "4403" in agent.log(), "the agent says why")
         assert not server.program.live.is_online(host.id)
+
+
+async def test_a_host_whose_token_is_replaced_is_put_out_and_asks_for_the_new_one(
+    tmp_path: Path, server: HubServer
+) -> None:
+    host = await server.program.add_host(token=TOKEN)
+    async with running_agent(tmp_path, server_url=server.url) as agent:
+        await online(server, host)
+        await server.program.fleet.hosts.set_token(host.id, hashed("another"))
+        server.program.live.dismiss(host.id, LinkEnd.UNPROVEN)
+        await server.until(lambda: "trying again" in agent.log(), "the agent says why")
+        assert not server.program.live.is_online(host.id)
+    log = agent.log()
+    assert "does not accept who this agent says it is (close code 4401)" in log
+    assert "check AGENT_SECRET_TOKEN" in log
+    assert "trying again in 120 s" in log
+    assert "revoked" not in log
 
 
 async def test_an_agent_that_stops_says_so(tmp_path: Path, server: HubServer) -> None:

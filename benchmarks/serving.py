@@ -28,6 +28,8 @@ from tests.fleet.crew import ECHO, FleetProcess
 
 LABELS: Final = {"fleet": "bench"}
 PATIENCE_S: Final = 400.0
+STABLE_S: Final = 65.0
+"""So long agents are left alone before a storm: from a minute on, a link that ends is the first to end."""
 CALM_S: Final = 15.0
 """So long the API is asked while agents are at rest."""
 
@@ -102,6 +104,7 @@ async def _measure_plane(stage: PlaneStage) -> tuple[Found, ApiProbe, list[ApiPr
             await asyncio.sleep(CALM_S)
         stormy = []
         for _ in range(stage.effort.storms):
+            await asyncio.sleep(STABLE_S)
             plane.kill()
             await ask_all(crew, "offline")
             found.starts_s.append(await plane.start())
@@ -137,6 +140,7 @@ async def _measure_bare(stage: PlaneStage) -> Found:
         await _connect(found, server, before, crew, count, add)
         await _watch(found, server, before, stage.effort.watched_s)
         for _ in range(stage.effort.storms):
+            await asyncio.sleep(STABLE_S)
             server.kill()
             found.starts_s.append(await server.start())
             await _storm(found, server, before, crew, count)

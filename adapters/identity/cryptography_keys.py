@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -28,6 +30,8 @@ class CryptographyEd25519:
         return True
 
 
+# To make a key of its secret takes longer than to sign with it, and most have one of their own.
+@lru_cache(maxsize=2)
 def _private(secret: bytes) -> Ed25519PrivateKey:
     try:
         return Ed25519PrivateKey.from_private_bytes(secret)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dependency_injector import containers, providers
 
 from adapters.clock.system import SystemClock
-from adapters.identity.ed25519 import find_ed25519
+from adapters.identity.cryptography_keys import CryptographyEd25519
 from adapters.identity.keys_on_disk import LocalSigner
 from adapters.secrets.cipher import KeyFileCipher
 from adapters.secrets.randomness import SystemRandomness
@@ -72,7 +72,7 @@ def _tokens(database: Database) -> SqlAccessTokens:
 
 
 def _signer(settings: ControlPlaneSettings) -> LocalSigner:
-    return LocalSigner(settings.state_dir / SIGNER_FILE, find_ed25519())
+    return LocalSigner(settings.state_dir / SIGNER_FILE, CryptographyEd25519())
 
 
 def _cipher(settings: ControlPlaneSettings) -> KeyFileCipher:

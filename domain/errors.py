@@ -133,6 +133,12 @@ class NoSpace(StorageUnavailable):
     code = "no_space"
 
 
+class StorageBusy(StorageUnavailable):
+    """Too much waits for the database: what was asked has not happened, and may succeed later."""
+
+    code = "busy"
+
+
 class RuntimeUnavailable(InstaDeployError):
     """Docker Engine or Docker Compose is missing, too old, or does not answer."""
 

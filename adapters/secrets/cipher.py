@@ -48,8 +48,8 @@ class KeyFileCipher:
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise StorageUnavailable(
-                f"a payload in the database was sealed under another key, {key_id.hex()}: "
-                "restore the file that has it"
+                f"a payload in the database was sealed under another key, {key_id.hex()}, "
+                "which the key file does not have"
             )
         try:
             return cipher.decrypt(nonce, content, _bound(head, context))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,9 @@ from domain.errors import InvalidInput
 SETTING: Final = "DATABASE_URL"
 
 _POSTGRES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_VERIFYING: Final = ("verify-ca", "verify-full")
+_PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
 _SQLITE: Final = frozenset({"sqlite", "sqlite+aiosqlite"})
 
 
@@ -26,13 +30,17 @@ class SqliteFile:
 
 @dataclass(frozen=True, slots=True)
 class PostgresDatabase:
-    """A database of a PostgreSQL server."""
+    """A database of a PostgreSQL server. `tls` says whom to trust, where the server has to prove itself."""
 
     url: URL = field(repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
 def address_of(url: str) -> SqliteFile | PostgresDatabase:
-    """The database of a URL; raises `InvalidInput`, which does not repeat it: it may hold a password."""
+    """The database of a URL; raises `InvalidInput`, which does not repeat it: it may hold a password.
+
+    Reads the certificates that it names.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -40,9 +48,51 @@ def address_of(url: str) -> SqliteFile | PostgresDatabase:
     if parsed.drivername in _SQLITE:
         return _sqlite_file(parsed)
     if parsed.drivername in _POSTGRES and parsed.database:
-        query = {("ssl" if key == "sslmode" else key): value for key, value in parsed.query.items()}
-        return PostgresDatabase(parsed.set(drivername="postgresql+asyncpg", query=query))
+        return _postgres_database(parsed)
     raise _unusable()
+
+
+def _postgres_database(parsed: URL) -> PostgresDatabase:
+    # The driver takes far more, some of it as objects of Python, and fails at what it does not know.
+    given = {name: _parameter(name, value) for name, value in parsed.query.items()}
+    mode, root = given.pop("sslmode", None), given.pop("sslrootcert", None)
+    if mode is not None and mode not in _SSL_MODES:
+        raise InvalidInput(SETTING, f"sslmode must be one of {', '.join(_SSL_MODES)}")
+    if root is not None and mode not in _VERIFYING:
+        raise InvalidInput(SETTING, f"sslrootcert needs sslmode={' or '.join(_VERIFYING)}")
+    if not given.get("port", "0").isdecimal():
+        raise InvalidInput(SETTING, "port must be a number")
+    tls = None
+    if mode in _VERIFYING:
+        tls = _trusting(root)
+        tls.check_hostname = mode == "verify-full"
+    elif mode is not None:
+        given["ssl"] = mode
+    return PostgresDatabase(parsed.set(drivername="postgresql+asyncpg", query=given), tls)
+
+
+def _parameter(name: str, value: str | tuple[str, ...]) -> str:
+    if name not in _PARAMETERS:
+        known = name[:40] if name.isascii() and name.isidentifier() else "one of its parameters"
+        raise InvalidInput(
+            SETTING, f"{known} is not supported: parameters are {', '.join(_PARAMETERS)}"
+        )
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(SETTING, f"{name} must be given once, with a value")
+    return value
+
+
+def _trusting(root: str | None) -> ssl.SSLContext:
+    """Trusts those who sign with one of the file's certificates; without a file, those of the system."""
+    if root is None or root == "system":
+        return ssl.create_default_context()
+    try:
+        return ssl.create_default_context(cafile=root)
+    except (OSError, ValueError):
+        # `SSLError` is an `OSError`.
+        raise InvalidInput(
+            SETTING, "sslrootcert must name a readable file of PEM certificates"
+        ) from None
 
 
 def _sqlite_file(parsed: URL) -> SqliteFile:

@@ -96,8 +96,8 @@ def backend_of(url: str) -> Backend:
     match address_of(url):
         case SqliteFile(path):
             return SqliteBackend(path)
-        case PostgresDatabase(server):
-            return PostgresBackend(server)
+        case PostgresDatabase(server, tls):
+            return PostgresBackend(server, tls)
 
 
 async def _prepare(backend: Backend, connection: SoleConnection, schema: Schema) -> None:

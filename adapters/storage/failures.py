@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 
-from domain.errors import Busy, NoSpace, StorageUnavailable
+from domain.errors import NoSpace, StorageBusy, StorageUnavailable
 
 _PRIMARY: Final = 0xFF
 """The part of SQLite's codes that is not a detail."""
@@ -79,11 +79,11 @@ def translation_of(exc: DBAPIError) -> StorageUnavailable:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise `StorageUnavailable`, `NoSpace` or `Busy` in the place of what a database raises."""
+    """Raise `StorageUnavailable`, `NoSpace` or `StorageBusy` in the place of what a database raises."""
     try:
         yield
     except NoConnectionLeft as exc:
-        raise Busy("too many wait for the database") from exc
+        raise StorageBusy("too many wait for the database") from exc
     except DBAPIError as exc:
         raise translation_of(exc) from exc
     except SQLAlchemyError as exc:

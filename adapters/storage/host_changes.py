@@ -19,7 +19,7 @@ from adapters.storage.host_rows import (
 from adapters.storage.job_rows import by_values
 from adapters.storage.repeated import Repeated
 from adapters.storage.submitting import end_all_of
-from adapters.storage.tables import ENROLMENTS, HOST_LABELS, HOSTS
+from adapters.storage.tables import ENROLMENTS, HOST_LABELS, HOSTS, OUTGOING
 from adapters.storage.transaction import Transaction
 from application.ports.host_directory import Revoked
 from domain.errors import Conflict, Forbidden, NotFound
@@ -68,9 +68,7 @@ def withdraw(tx: Transaction, enrolment_id: EnrolmentId) -> None:
 
 def redeem(tx: Transaction, token_hash: str, host: Host, now: float) -> Host:
     """See `HostDirectory`."""
-    query = select(ENROLMENTS).where(ENROLMENTS.c.token_hash == token_hash)
-    row = tx.connection.execute(query).one_or_none()
-    enrolment = None if row is None else enrolment_of(row)
+    enrolment = enrolment_with(tx.connection, token_hash)
     if enrolment is not None and enrolment.host_id is not None:
         known = host_with_id(tx.connection, enrolment.host_id)
         if known.public_key == host.public_key:
@@ -97,22 +95,20 @@ def add(tx: Transaction, host: Host, token_hash: str) -> None:
     _add(tx, host, token_hash)
 
 
-def rename(tx: Transaction, host_id: HostId, name: HostName) -> Host:
+def change(tx: Transaction, host_id: HostId, name: HostName | None, labels: Labels | None) -> Host:
     """See `HostDirectory`."""
     host = _unrevoked(tx, host_id)
-    _require_free(tx, name, but_for=host_id)
     of_it = HOSTS.c.id == host_id
-    tx.write(update(HOSTS).where(of_it).values(name=name.value, name_key=name.key))
-    return replace(host, name=name)
-
-
-def set_labels(tx: Transaction, host_id: HostId, labels: Labels) -> Host:
-    """See `HostDirectory`."""
-    host = _unrevoked(tx, host_id)
-    tx.write(update(HOSTS).where(HOSTS.c.id == host_id).values(labels=labels.as_mapping()))
-    tx.write(delete(HOST_LABELS).where(HOST_LABELS.c.host_id == host_id))
-    _add_labels(tx, host_id, labels)
-    return replace(host, labels=labels)
+    if name is not None:
+        _require_free(tx, name, but_for=host_id)
+        tx.write(update(HOSTS).where(of_it).values(name=name.value, name_key=name.key))
+        host = replace(host, name=name)
+    if labels is not None:
+        tx.write(update(HOSTS).where(of_it).values(labels=labels.as_mapping()))
+        tx.write(delete(HOST_LABELS).where(HOST_LABELS.c.host_id == host_id))
+        _add_labels(tx, host_id, labels)
+        host = replace(host, labels=labels)
+    return host
 
 
 def set_token(tx: Transaction, host_id: HostId, token_hash: str) -> Host:
@@ -132,6 +128,8 @@ def revoke(tx: Transaction, host_id: HostId, at: float) -> Revoked:
         return Revoked(host)
     tx.write(update(HOSTS).where(HOSTS.c.id == host_id).values(revoked_at=at))
     ended = end_all_of(tx, host_id, at)
+    # Nobody will ever acknowledge it.
+    tx.write(delete(OUTGOING).where(OUTGOING.c.host_id == host_id))
     return Revoked(replace(host, revoked_at=at), tuple(job.id for job in ended))
 
 
@@ -172,6 +170,13 @@ def host_with_id(connection: Connection, host_id: HostId) -> Host:
     if row is None:
         raise no_such_host(host_id)
     return host_of(row)
+
+
+def enrolment_with(connection: Connection, token_hash: str) -> Enrolment | None:
+    """See `HostDirectory`."""
+    query = select(ENROLMENTS).where(ENROLMENTS.c.token_hash == token_hash)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else enrolment_of(row)
 
 
 def _unrevoked(tx: Transaction, host_id: HostId) -> Host:

@@ -50,6 +50,12 @@ class SqlHostDirectory:
             )
         )
 
+    async def enrolment_with(self, token_hash: str) -> Enrolment | None:
+        """See `HostDirectory`."""
+        return await self._reader(
+            lambda connection: host_changes.enrolment_with(connection, token_hash)
+        )
+
     async def withdraw(self, enrolment_id: EnrolmentId) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
@@ -99,16 +105,12 @@ class SqlHostDirectory:
         """See `HostDirectory`."""
         return await self._reader(lambda connection: _selected(connection, selector))
 
-    async def rename(self, host_id: HostId, name: HostName) -> Host:
+    async def change(
+        self, host_id: HostId, *, name: HostName | None = None, labels: Labels | None = None
+    ) -> Host:
         """See `HostDirectory`."""
         return await self._writer.carry_out(
-            lambda tx: host_changes.rename(tx, host_id, name), host_ids=[host_id]
-        )
-
-    async def set_labels(self, host_id: HostId, labels: Labels) -> Host:
-        """See `HostDirectory`."""
-        return await self._writer.carry_out(
-            lambda tx: host_changes.set_labels(tx, host_id, labels), host_ids=[host_id]
+            lambda tx: host_changes.change(tx, host_id, name, labels), host_ids=[host_id]
         )
 
     async def set_token(self, host_id: HostId, token_hash: str) -> Host:

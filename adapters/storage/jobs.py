@@ -71,9 +71,11 @@ class SqlJobStore:
             lambda tx: begin_epoch(tx, host_id, agent_epoch, generations), host_ids=[host_id]
         )
 
-    async def number(self, host_id: HostId, at: float) -> Numbered:
+    async def number(self, host_id: HostId, at: float, limit: int = 1000) -> Numbered:
         """See `JobStore`."""
-        return await self._writer.in_common(numbering.number_all, (host_id, at), host_id=host_id)
+        return await self._writer.in_common(
+            numbering.number_all, (host_id, at, limit), host_id=host_id
+        )
 
     async def outgoing(self, host_id: HostId, after: int, limit: int) -> Sequence[Outgoing]:
         """See `JobStore`."""

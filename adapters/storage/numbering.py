@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
@@ -47,44 +47,44 @@ _SAID_TO: Final = Repeated(
 _Jobs = Sequence[Row[Any]]
 
 
-def number_all(tx: Transaction, asked: Sequence[tuple[HostId, float]]) -> Sequence[Numbered]:
-    """See `JobStore.number`; for each of these hosts, at these moments."""
-    moments = dict(reversed(asked))
-    by_host, left = _without_number(tx, list(moments))
+def number_all(tx: Transaction, asked: Sequence[tuple[HostId, float, int]]) -> Sequence[Numbered]:
+    """See `JobStore.number`; for each of these hosts, at these moments, and how many."""
+    wanted = {host_id: (at, limit) for host_id, at, limit in reversed(asked)}
+    by_host, left = _without_number(tx, {host: limit for host, (_, limit) in wanted.items()})
     links = {
         host_id: link
         for some in by_values(by_host)
         for host_id, link in links_of(tx.connection, some).items()
     }
     keys = {row.project_key for rows in by_host.values() for row in rows if _needs_generation(row)}
-    generations = Generations(tx, by_host, keys)
-    numbering = _Numbering(generations)
+    numbering = _Numbering(Generations(tx, by_host, keys))
     for host_id, rows in by_host.items():
-        numbering.number(links.get(host_id, LinkState(host_id)), rows, moments[host_id])
+        numbering.number(links.get(host_id, LinkState(host_id)), rows, wanted[host_id][0])
     numbering.write(tx, links)
     outcomes = []
-    for host_id, _ in asked:
+    for host_id, _, _ in asked:
         said = tuple(out for out, _ in numbering.said.pop(host_id, ()))
         outcomes.append(Numbered(said, is_all=host_id not in left))
     return outcomes
 
 
 def _without_number(
-    tx: Transaction, host_ids: Sequence[HostId]
+    tx: Transaction, limits: Mapping[HostId, int]
 ) -> tuple[dict[HostId, _Jobs], set[HostId]]:
     """Jobs that have none, by host; and of which hosts there may be more."""
     found: dict[HostId, _Jobs] = {}
     room = MOST_NUMBERED
-    left = set(host_ids)
-    for some in by_values(sorted(host_ids)):
+    left = set(limits)
+    for some in by_values(sorted(limits)):
         rows = tx.connection.execute(_WITHOUT_NUMBER, {"some": some, "most": room + 1}).all()
-        by_host = {HostId(key): list(rows) for key, rows in groupby(rows[:room], _host_of)}
-        found.update(by_host)
+        by_host = {HostId(key): list(of_host) for key, of_host in groupby(rows[:room], _host_of)}
+        found |= {host_id: of_host[: limits[host_id]] for host_id, of_host in by_host.items()}
+        more = {host_id for host_id, rows in by_host.items() if len(rows) > limits[host_id]}
         if len(rows) > room:
             # The last one may have more, those behind it have had no turn.
-            left.difference_update(sorted(by_host)[:-1])
+            left.difference_update(set(sorted(by_host)[:-1]) - more)
             return found, left
-        left.difference_update(some)
+        left.difference_update(set(some) - more)
         room -= len(rows)
     return found, left
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
@@ -67,11 +68,18 @@ class _Session:
 class PostgresBackend:
     """See `Backend`."""
 
-    def __init__(self, url: URL, *, lock_patience_s: float = LOCK_PATIENCE_S) -> None:
+    def __init__(
+        self,
+        url: URL,
+        tls: ssl.SSLContext | None = None,
+        *,
+        lock_patience_s: float = LOCK_PATIENCE_S,
+    ) -> None:
         self._lock_patience_s = lock_patience_s
-        self._writing = _engine(url, poolclass=NullPool)
+        self._writing = _engine(url, tls, poolclass=NullPool)
         self._reading = _engine(
             url,
+            tls,
             pool_size=READERS,
             max_overflow=0,
             pool_timeout=10.0,
@@ -136,13 +144,14 @@ def _fsync_of(connection: Connection) -> str:
         return str(connection.scalar(select(func.current_setting("fsync"))))
 
 
-def _engine(url: URL, **more: Any) -> AsyncEngine:
+def _engine(url: URL, tls: ssl.SSLContext | None, **more: Any) -> AsyncEngine:
     return create_async_engine(
         url,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "command_timeout": COMMAND_TIMEOUT_S,
             "server_settings": _SETTINGS,
+            **({} if tls is None else {"ssl": tls}),
         },
         hide_parameters=True,
         **more,

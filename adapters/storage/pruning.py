@@ -11,7 +11,6 @@ from adapters.storage.tables import (
     FEED,
     IS_PRUNABLE,
     JOBS,
-    OUTGOING,
     PAYLOADS,
     PRINTED,
     REMEMBERED,
@@ -26,10 +25,9 @@ def prune(tx: Transaction, ended_before: float, limit: int) -> int:
     old_keys = REMEMBERED.c.at < ended_before
     if tx.connection.execute(select(REMEMBERED.c.at).where(old_keys).limit(1)).first() is not None:
         tx.write(delete(REMEMBERED).where(old_keys))
-    is_outgoing = exists().where(OUTGOING.c.job == JOBS.c.place)
     query = (
         select(JOBS.c.place, JOBS.c.payload)
-        .where(IS_PRUNABLE, JOBS.c.finished_at < ended_before, ~is_outgoing)
+        .where(IS_PRUNABLE, JOBS.c.finished_at < ended_before)
         .order_by(JOBS.c.finished_at, JOBS.c.place)
         .limit(limit)
     )

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from adapters.storage.backend import Backend
-from domain.errors import NoSpace, StorageUnavailable
+from domain.errors import NoSpace, StorageBusy, StorageUnavailable
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class Reader:
         """Return what `work` returns; it is called again where the first connection was stale."""
         try:
             return await self._once(work)
-        except NoSpace:
+        except (NoSpace, StorageBusy):
             raise
         except StorageUnavailable:
             return await self._once(work)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from adapters.storage.threaded_connection import ThreadedConnection
-from domain.errors import Busy
+from domain.errors import StorageBusy
 
 
 class ThreadedPool:
@@ -25,12 +25,12 @@ class ThreadedPool:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[ThreadedConnection]:
-        """One of them; raises `Busy` where others have them all for too long."""
+        """One of them; raises `StorageBusy` where others have them all for too long."""
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._places.acquire()
         except TimeoutError:
-            raise Busy("too many wait for the database") from None
+            raise StorageBusy("too many wait for the database") from None
         try:
             connection = await self._connected()
             try:

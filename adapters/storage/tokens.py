@@ -20,6 +20,10 @@ class SqlAccessTokens:
         self._writer = writer
         self._reader = reader
 
+    async def has_any(self) -> bool:
+        """See `AccessTokens`."""
+        return await self._reader(_has_any)
+
     async def add_first(self, token: AccessToken, token_hash: str) -> bool:
         """See `AccessTokens`."""
         return await self._writer.carry_out(
@@ -36,11 +40,15 @@ class SqlAccessTokens:
 
 
 def _add_first(tx: Transaction, token: AccessToken, token_hash: str) -> bool:
-    # There is one for ever once there was one: they are replaced, and never only removed.
-    if tx.connection.execute(select(ACCESS_TOKENS.c.id).limit(1)).first() is not None:
+    if _has_any(tx.connection):
         return False
     _add(tx, token, token_hash)
     return True
+
+
+def _has_any(connection: Connection) -> bool:
+    # There is one for ever once there was one: they are replaced, and never only removed.
+    return connection.execute(select(ACCESS_TOKENS.c.id).limit(1)).first() is not None
 
 
 def _replace_all(tx: Transaction, token: AccessToken, token_hash: str) -> None:

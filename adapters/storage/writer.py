@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from adapters.storage.failures import is_of_one_operation, translation_of
 from adapters.storage.transaction import Transaction
-from domain.errors import Busy, InstaDeployError, NoSpace, StorageUnavailable
+from domain.errors import InstaDeployError, NoSpace, StorageBusy, StorageUnavailable
 from domain.fleet.host import HostId
 
 A = TypeVar("A")
@@ -153,7 +153,7 @@ class Writer:
             len(self._waiting) >= self._max_waiting
             or self._waiting_bytes + weight > self._max_waiting_bytes
         ):
-            raise Busy("too much waits for the database")
+            raise StorageBusy("too much waits for the database")
         future = asyncio.get_running_loop().create_future()
         operation = _Operation(work, weight, future, host_ids, all_of, asked)
         self._waiting.append(operation)

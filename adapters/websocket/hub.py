@@ -43,6 +43,7 @@ class AgentHub:
         self.library_log = logging.getLogger("instadeploy.websockets.hub")
         self.library_log.setLevel(logging.CRITICAL)
         self.from_strangers = 0
+        self.strangers: dict[AgentSocket, None] = {}
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:

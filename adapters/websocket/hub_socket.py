@@ -49,6 +49,8 @@ class Hub(Protocol):
     library_log: logging.Logger
     from_strangers: int
     """How many bytes all those together have sent who have not proven who they are."""
+    strangers: dict[AgentSocket, None]
+    """They, where they have sent any."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -92,11 +94,9 @@ class AgentSocket(HubConnection):
     def data_received(self, data: bytes) -> None:
         """See `HubConnection`."""
         if self._owner is None or not self._owner.is_known:
-            self._from_stranger += len(data)
-            self._hub.from_strangers += len(data)
-            if self._hub.from_strangers > MOST_FROM_STRANGERS:
-                self.close(LinkEnd.TOO_MUCH, "too much comes from strangers")
-                return
+            self._comes_from_stranger(len(data))
+            if self._from_stranger == 0:
+                return  # It had sent the most.
         elif self._from_stranger:
             self._is_no_stranger()
         super().data_received(data)
@@ -215,10 +215,26 @@ class AgentSocket(HubConnection):
         else:
             owner.heard(decode_said(message), len(message))
 
+    def _comes_from_stranger(self, size: int) -> None:
+        """Count what it sends; past what all may, whoever has sent most gives way.
+
+        Whoever sends little, as an agent does, is not put out by others who send much.
+        """
+        hub = self._hub
+        self._from_stranger += size
+        hub.from_strangers += size
+        hub.strangers[self] = None
+        while hub.from_strangers > MOST_FROM_STRANGERS:
+            greatest = max(hub.strangers, key=lambda each: each._from_stranger)
+            # Asked to close, it could keep what it holds for seconds.
+            greatest.cut()
+            greatest._is_no_stranger()
+
     def _is_no_stranger(self) -> None:
         """What it has sent is not held any more, or it is not anybody any more."""
         self._hub.from_strangers -= self._from_stranger
         self._from_stranger = 0
+        self._hub.strangers.pop(self, None)
 
     def too_slow(self) -> None:
         """See `HubConnection`."""

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, Literal
-from urllib.parse import parse_qsl
 
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.exceptions import InvalidHeader
 from websockets.headers import parse_subprotocol
 from websockets.typing import Subprotocol
 
+from adapters.wire.url_tokens import has_token
 from application.ports.agent_link import UpgradeRequest
 
 PATH: Final = "/ws"
@@ -22,22 +22,6 @@ LONGEST_TOKEN: Final = 4096
 V1: Final = Subprotocol("instadeploy.v1")
 V2: Final = Subprotocol("instadeploy.v2")
 MOST_PROXIES: Final = 32
-
-_SECRETS: Final = frozenset(
-    {
-        "access_token",
-        "apikey",
-        "api_key",
-        "auth",
-        "authorization",
-        "bearer",
-        "key",
-        "password",
-        "secret",
-        "token",
-    }
-)
-"""Names in a query under which people put what must not be in a URL: it ends up in logs."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -64,14 +48,14 @@ def request_of(
 ) -> UpgradeRequest | Refused:
     """Who asks for what. `peer` is the address of the other end of the connection."""
     path, _, query = path.partition("?")
-    if path != PATH:
-        return Refused(HTTPStatus.NOT_FOUND, "There is nothing here; agents connect to /ws.\n")
-    if any(name.lower() in _SECRETS for name, _ in parse_qsl(query, keep_blank_values=True)):
+    if has_token(path, query):
         return Refused(
             HTTPStatus.BAD_REQUEST,
             "A token does not belong into a URL, where it ends up in logs: send it in the "
             "Authorization header, and replace this one.\n",
         )
+    if path != PATH:
+        return Refused(HTTPStatus.NOT_FOUND, "There is nothing here; agents connect to /ws.\n")
     try:
         offered = [
             each

@@ -39,6 +39,10 @@ class Access:
         self._known: dict[str, tuple[Principal, float]] = {}
         self._metrics_hash = None if metrics_token is None else token_hash_of(metrics_token)
 
+    async def is_new(self) -> bool:
+        """Whether there was never a token: nothing was ever asked for over the API."""
+        return not await self._tokens.has_any()
+
     async def first_token(self) -> str | None:
         """The administrator's token, the first time; None ever after."""
         token = new_administrator_token(self._randomness)

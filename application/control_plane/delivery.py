@@ -1,7 +1,9 @@
 """Sends commands and cancels to one agent that speaks v2: in order, as the database has numbered them.
 
-It works while there is something to send and room for it, and is no task otherwise. Payloads are read
-one at a time, when they are sent; what the agent has not acknowledged is read again after a reconnect.
+It works while there is something to send and room for it, and is no task otherwise. Jobs get their
+numbers a few at a time, right before they are sent: what has none can still be superseded, canceled
+for nothing, and expire. Payloads are read one at a time; what the agent has not acknowledged is read
+again after a reconnect, and is not wanted any more where its time has passed meanwhile.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from application.control_plane.link_tools import LinkTools, is_running
 from application.control_plane.times import seconds_now
 from application.ports.agent_link import AgentLink, CommandFrame
 from domain.errors import StorageUnavailable
+from domain.fleet.changes import EXPIRED
 from domain.fleet.host import HostId
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.host_session import HostSession
+from domain.fleet.job import FleetJobState
 from domain.fleet.link_state import Outgoing, OutgoingKind
 from domain.link_messages import CancelMessage
 
@@ -62,13 +66,14 @@ class Listener(Protocol):
 
 
 class Delivery:
-    """Of one link."""
+    """Of one link. `is_resumed` says that its agent goes on in the numbers of the link before."""
 
-    __slots__ = ("_again", "_has_news", "_heavy", "_listener", "_task", "_tools")
+    __slots__ = ("_again", "_has_news", "_heavy", "_is_resumed", "_listener", "_task", "_tools")
 
-    def __init__(self, tools: LinkTools, listener: Listener) -> None:
+    def __init__(self, tools: LinkTools, listener: Listener, *, is_resumed: bool) -> None:
         self._tools = tools
         self._listener = listener
+        self._is_resumed = is_resumed
         self._task: asyncio.Task[None] | None = None
         self._again = False
         self._has_news = False
@@ -115,31 +120,31 @@ class Delivery:
             self._task = None
 
     async def _send_some(self) -> None:
-        # What has no number can still be superseded, or canceled for nothing.
         if not self._may_send():
             return
-        await self._number()
         session = self._listener.session
         after = session.sent
         page = await self._tools.store.outgoing(self._listener.host_id, after, PAGE)
         if self._has_gap(page, after):
             return
+        if len(page) < PAGE and self._has_news and self._may_send():
+            page = [*page, *await self._numbered(PAGE - len(page))]
         for outgoing in page:
             if not await self._send(outgoing):
                 return
-        self._again = self._again or len(page) == PAGE
+        self._again = self._again or len(page) >= PAGE or self._has_news
 
-    async def _number(self) -> None:
-        if self._has_news:
-            self._has_news = False
-            try:
-                clock, host_id = self._tools.clock, self._listener.host_id
-                numbered = await self._tools.store.number(host_id, seconds_now(clock))
-            except StorageUnavailable:
-                self._has_news = True
-                raise
-            if not numbered.is_all:
-                self._has_news = self._again = True
+    async def _numbered(self, limit: int) -> Sequence[Outgoing]:
+        """Jobs that have got their numbers now."""
+        self._has_news = False
+        try:
+            clock, host_id = self._tools.clock, self._listener.host_id
+            numbered = await self._tools.store.number(host_id, seconds_now(clock), limit)
+        except StorageUnavailable:
+            self._has_news = True
+            raise
+        self._has_news = self._has_news or not numbered.is_all
+        return numbered.said
 
     def _may_send(self) -> bool:
         listener = self._listener
@@ -164,20 +169,20 @@ class Delivery:
             return True  # It arrived on an earlier link, as its acknowledgement says that came just now.
         if not self._may_send():
             return False
-        message = await self._message_of(outgoing)
+        payload = await self._payload_of(outgoing)
         if not self._may_send():
             return False
         if outgoing.seq != session.sent + 1:
             self._again = True  # Something before it is to be sent again.
             return False
-        size = ENVELOPE_BYTES + (len(message.payload) if isinstance(message, CommandFrame) else 0)
+        size = ENVELOPE_BYTES + len(payload or b"")
         if not session.has_room(size):
             return False
         if size >= HEAVY_BYTES and self._tools.sending.is_too_much:
             self._again = True
             await self._tools.clock.sleep(TURN_S)
             return False
-        self._say(message, size)
+        self._say(self._message(outgoing, payload), size)
         session.note_sent(outgoing.seq, size, self._tools.clock.monotonic())
         return True
 
@@ -195,15 +200,25 @@ class Delivery:
         self._tools.sending.total -= self._heavy
         self._heavy = 0
 
-    async def _message_of(self, outgoing: Outgoing) -> CommandFrame | CancelMessage:
-        session = self._listener.session
+    async def _payload_of(self, outgoing: Outgoing) -> bytes | None:
+        """Of a command that is wanted still; None for whatever else has this number."""
+        if outgoing.kind is OutgoingKind.CANCEL or not outgoing.is_wanted:
+            return None
+        # This agent has said that it has nothing from this number on.
+        is_late = outgoing.expires_at is not None and (
+            seconds_now(self._tools.clock) >= outgoing.expires_at
+        )
+        if is_late and self._is_resumed:
+            await self._tools.end(outgoing.job_id, FleetJobState.EXPIRED, "expired", EXPIRED)
+            return None
+        return await self._tools.payload_of(outgoing.job_id, outgoing.payload_context)
+
+    def _message(self, outgoing: Outgoing, payload: bytes | None) -> CommandFrame | CancelMessage:
+        ack = self._listener.session.ack()
         if outgoing.kind is OutgoingKind.CANCEL:
-            return CancelMessage(outgoing.seq, outgoing.job_id, session.ack())
-        payload = None
-        if outgoing.is_wanted:
-            payload = await self._tools.payload_of(outgoing.job_id, outgoing.payload_context)
+            return CancelMessage(outgoing.seq, outgoing.job_id, ack)
         if payload is None:
-            return CancelMessage(outgoing.seq, NO_JOB, session.ack())
+            return CancelMessage(outgoing.seq, NO_JOB, ack)
         return CommandFrame(
             outgoing.job_id,
             outgoing.command,
@@ -211,5 +226,5 @@ class Delivery:
             outgoing.seq,
             outgoing.generation,
             outgoing.deadline_s,
-            session.ack(),
+            ack,
         )

@@ -1,7 +1,8 @@
 """Finds out who an agent is: by its token, by its signature, or by an enrolment that makes it a host.
 
 Whoever proves who it is gets in at once, whatever others at its address do: only failures are
-counted. Those are answered slowly, and from some number on an address is told to stay away.
+counted, those of enrolments by themselves. They are answered slowly, and from some number on an
+address is told to stay away.
 """
 
 from __future__ import annotations
@@ -42,6 +43,23 @@ _NOBODY: Final = "A" * 43 + "="
 _UNNAMED: Final = HostName("new")
 
 
+class _Failures:
+    """What each address has got wrong."""
+
+    def __init__(self) -> None:
+        self._allowances: OrderedDict[str, Allowance] = OrderedDict()
+
+    def may_fail(self, address: str, now: float) -> bool:
+        """Note one more; False where that is too much."""
+        network = _network_of(address)
+        allowance = self._allowances.get(network)
+        if allowance is None:
+            allowance = self._allowances[network] = Allowance(FAILURES, FAILURES_PER_S, now)
+            while len(self._allowances) > ADDRESSES:
+                self._allowances.popitem(last=False)
+        return allowance.take(1.0, now)
+
+
 class Doorkeeper:
     """Every method gives the host, or how its asker is to be turned away, after a while."""
 
@@ -57,7 +75,8 @@ class Doorkeeper:
         self._signer = signer
         self._randomness = randomness
         self._clock = clock
-        self._failures: OrderedDict[str, Allowance] = OrderedDict()
+        self._failures = _Failures()
+        self._enrolment_failures = _Failures()
         self._waiting = 0
 
     async def by_token(self, request: UpgradeRequest) -> Host | TurnedAway:
@@ -97,17 +116,24 @@ class Doorkeeper:
     async def enrol(
         self, enroll: Enroll, challenge_nonce: str, request: UpgradeRequest
     ) -> Host | TurnedAway:
-        """Make a host of whoever has an enrolment's token."""
-        failures = self._failures_of(request.address)
-        if failures is not None and failures.wait_s(1.0, self._clock.monotonic()):
-            return TurnedAway(LinkEnd.TOO_MUCH, STAY_AWAY_S)
+        """Make a host of whoever has an enrolment's token.
+
+        The token is looked up first: nobody guesses one, and whoever has none costs neither a
+        signature nor a write.
+        """
         token_hash = token_hash_of(enroll.token)
+        now = seconds_now(self._clock)
+        try:
+            is_good = await self._may_enrol(token_hash, enroll.public_key, now)
+        except StorageUnavailable as exc:
+            return _busy(exc)
+        if not is_good:
+            return await self._enrolled(None, request.address, "an enrolment's token")
         text = enroll_text(
             challenge_nonce, enroll.nonce, token_hash, enroll.public_key, self._signer.public_key
         )
         if not self._signer.is_signed(text, enroll.signature, enroll.public_key):
-            return await self._judged(None, request.address, "an enrolment's signature")
-        now = seconds_now(self._clock)
+            return await self._enrolled(None, request.address, "an enrolment's signature")
         host = Host(
             HostId(self._randomness.new_id("host")),
             _UNNAMED,
@@ -119,22 +145,33 @@ class Doorkeeper:
         try:
             host = await self._directory.redeem(token_hash, host, now)
         except (Forbidden, Conflict) as exc:
-            return await self._judged(None, request.address, f"an enrolment ({exc})")
+            return await self._enrolled(None, request.address, f"an enrolment ({exc})")
         except StorageUnavailable as exc:
             return _busy(exc)
-        return await self._judged(host, request.address, "an enrolment")
+        return await self._enrolled(host, request.address, "an enrolment")
+
+    async def _may_enrol(self, token_hash: str, public_key: str, now: float) -> bool:
+        """Whether the token is good for this key, as far as reading tells."""
+        enrolment = await self._directory.enrolment_with(token_hash)
+        if enrolment is None:
+            return False
+        if enrolment.host_id is None:
+            return enrolment.is_open(now)
+        # Who did not hear the answer asks again, with the same key.
+        return (await self._directory.host(enrolment.host_id)).public_key == public_key
+
+    async def _enrolled(self, host: Host | None, address: str, what: str) -> Host | TurnedAway:
+        return await self._let_in(host, address, what, self._enrolment_failures)
 
     async def _judged(self, host: Host | None, address: str, what: str) -> Host | TurnedAway:
+        return await self._let_in(host, address, what, self._failures)
+
+    async def _let_in(
+        self, host: Host | None, address: str, what: str, failures: _Failures
+    ) -> Host | TurnedAway:
         if host is not None and not host.is_revoked:
             return host
-        now = self._clock.monotonic()
-        failures = self._failures_of(address)
-        if failures is None:
-            failures = Allowance(FAILURES, FAILURES_PER_S, now)
-            self._failures[_network_of(address)] = failures
-            while len(self._failures) > ADDRESSES:
-                self._failures.popitem(last=False)
-        if not failures.take(1.0, now):
+        if not failures.may_fail(address, self._clock.monotonic()):
             return TurnedAway(LinkEnd.TOO_MUCH, STAY_AWAY_S)
         if host is not None:
             logger.warning("%s is host %s's (%s), which is revoked", what, host.name, host.id)
@@ -149,9 +186,6 @@ class Doorkeeper:
                 await self._clock.sleep(REFUSAL_S)
             finally:
                 self._waiting -= 1
-
-    def _failures_of(self, address: str) -> Allowance | None:
-        return self._failures.get(_network_of(address))
 
 
 def _busy(exc: StorageUnavailable) -> TurnedAway:

@@ -25,11 +25,6 @@ class Watch:
     def __init__(self) -> None:
         self._news = asyncio.Event()
 
-    @property
-    def has_news(self) -> bool:
-        """Whether something has happened since the last call of `news`."""
-        return self._news.is_set()
-
     async def news(self) -> None:
         """Wait until something has happened since the last call; look only then."""
         await self._news.wait()

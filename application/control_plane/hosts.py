@@ -15,7 +15,7 @@ from application.control_plane.live_hosts import HostLinks
 from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.host_directory import HostDirectory
-from domain.errors import NotFound
+from domain.errors import NotFound, StorageUnavailable
 from domain.fleet.abilities import Abilities, abilities_of
 from domain.fleet.host import Host, HostId, HostName
 from domain.fleet.host_effects import LinkEnd
@@ -57,6 +57,8 @@ class Hosts:
         self._happenings = happenings
         self._clock = clock
         self._names: dict[HostId, str] = {}
+        self._renamed = 0
+        """How many names were forgotten: what was read before one was may be what it was called."""
 
     async def list(
         self, page: PageRequest, labels: Labels = NO_LABELS, *, with_revoked: bool = False
@@ -74,15 +76,21 @@ class Hosts:
     ) -> HostView:
         """Rename it, or replace its labels, or both.
 
-        Raises `NotFound`, and `Conflict` where the name is taken: nothing is changed then.
+        Raises `NotFound`, and `Conflict` where the name is taken. Whatever it raises, nothing is
+        changed, but where the database cannot say whether it has done it: then all of it or nothing.
         """
         host = await self._present(name_or_id)
-        if name is not None and name != host.name:
-            host = await self._directory.rename(host.id, name)
-            self._names[host.id] = host.name.value
-        if labels is not None and labels != host.labels:
-            host = await self._directory.set_labels(host.id, labels)
-        return self.view(host)
+        new_name = None if name == host.name else name
+        new_labels = None if labels == host.labels else labels
+        if new_name is None and new_labels is None:
+            return self.view(host)
+        try:
+            return self.view(
+                await self._directory.change(host.id, name=new_name, labels=new_labels)
+            )
+        finally:
+            if new_name is not None:
+                self._forget_name(host.id)
 
     async def revoke(self, name_or_id: str) -> HostView:
         """Let nobody connect as this host any more, from this moment on. Again is harmless.
@@ -90,7 +98,12 @@ class Hosts:
         Raises `NotFound`.
         """
         host = await self._directory.named(name_or_id)
-        revoked = await self._directory.revoke(host.id, seconds_now(self._clock))
+        try:
+            revoked = await self._directory.revoke(host.id, seconds_now(self._clock))
+        except StorageUnavailable:
+            # It may have been done. An agent that was not revoked comes back by itself.
+            self._links.dismiss(host.id, LinkEnd.GOING_AWAY)
+            raise
         self._links.dismiss(host.id, LinkEnd.REVOKED)
         self._happenings.tell(revoked.ended)
         logger.info("host %s (%s) is revoked", host.name, host.id)
@@ -118,20 +131,30 @@ class Hosts:
         if len(self._names) + len(unknown) > NAMES_KEPT:
             self._names.clear()
             unknown = wanted
-        if len(unknown) <= LOOKED_UP_ONE_BY_ONE:
-            for host_id in unknown:
-                with contextlib.suppress(NotFound):
-                    self._names[host_id] = (await self._directory.host(host_id)).name.value
-        else:
-            await self._read_names(unknown)
-        return {host_id: self._names[host_id] for host_id in wanted & self._names.keys()}
+        found = {host_id: self._names[host_id] for host_id in wanted - unknown}
+        renamed = self._renamed
+        read = await self._read_names(unknown)
+        if renamed == self._renamed:
+            self._names |= read
+        return found | read
 
-    async def _read_names(self, unknown: AbstractSet[HostId]) -> None:
+    def _forget_name(self, host_id: HostId) -> None:
+        self._names.pop(host_id, None)
+        self._renamed += 1
+
+    async def _read_names(self, wanted: AbstractSet[HostId]) -> dict[HostId, str]:
+        read: dict[HostId, str] = {}
+        if len(wanted) <= LOOKED_UP_ONE_BY_ONE:
+            for host_id in wanted:
+                with contextlib.suppress(NotFound):
+                    read[host_id] = (await self._directory.host(host_id)).name.value
+            return read
         after: str | None = ""
-        while after is not None and not unknown <= self._names.keys():
+        while after is not None and not wanted <= read.keys():
             page = await self._directory.hosts(PageRequest(MAX_PAGE, after), with_revoked=True)
-            self._names |= {one.id: one.name.value for one in page.items if one.id in unknown}
+            read |= {one.id: one.name.value for one in page.items if one.id in wanted}
             after = page.next
+        return read
 
     def view(self, host: Host) -> HostView:
         """What there is to say of a host."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from application.control_plane.happenings import Happenings
 from application.control_plane.live_hosts import HostLinks
@@ -13,6 +13,8 @@ from application.ports.host_directory import HostDirectory
 from application.ports.job_store import JobQuery, JobStore
 from domain.commands import CHANGING_COMMANDS, COMMAND_NAMES
 from domain.errors import Conflict
+from domain.fleet.abilities import protocol_of
+from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FleetJob, FleetJobState, JobResult
 from domain.fleet.page import Page, PageRequest
 
@@ -85,7 +87,7 @@ class Jobs:
         job = await self._store.job(job_id)
         if job.is_over:
             return job
-        if job.sent_at is not None and job.seq is None:
+        if job.sent_at is not None and job.seq is None and await self._is_of_v1(job.host_id):
             raise Conflict(
                 f"job {job_id} was sent to an agent that speaks protocol v1, which cannot cancel"
             )
@@ -93,3 +95,9 @@ class Jobs:
         self._happenings.tell([job_id])
         self._links.wake(job.host_id)
         return job
+
+    async def _is_of_v1(self, host_id: HostId) -> bool:
+        """Whether its agent is known to speak v1. Jobs lose their numbers over v2 too, for a while."""
+        host = await self._directory.host(host_id)
+        report = self._links.report_of(host_id) or host.report
+        return protocol_of(replace(host, report=report)) == 1

@@ -130,7 +130,8 @@ class LinkTools:
             try:
                 return self.payloads.unsealed(sealed, context)
             except StorageUnavailable as exc:
-                error = f"what it asks for cannot be read any more: {exc}"
+                # Its host's other jobs do not wait for a key that may be lost for good.
+                error = f"it was not sent, and has to be asked for again: {exc}"
         logger.error("job %s: %s", job_id, error)
         await self.end(job_id, FleetJobState.FAILED, PAYLOAD_LOST, error)
         return None

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 PING_S: Final = 30.0
 SILENCE_S: Final = 90.0
+LONGEST_WORDS: Final = 500
+"""Of what an agent says, in the log."""
 USELESS: Final = 200
 USELESS_PER_S: Final = 2.0
 """Frames that cannot be used, or are about jobs that are none of the host's."""
@@ -196,7 +198,9 @@ class PlainHost:
         return min(self._pinged_at + PING_S, now + SILENCE_S - silence_s)
 
     def _is_useless(self, why: str) -> None:
-        logger.warning("what the agent of host %s said is of no use: %r", self._host_id, why)
+        logger.warning(
+            "what the agent of host %s said is of no use: %r", self._host_id, why[:LONGEST_WORDS]
+        )
         if not self._patience.take(1.0, self._tools.clock.monotonic()):
             self.end(LinkEnd.TOO_MUCH, "too many messages that are of no use")
 

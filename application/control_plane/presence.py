@@ -88,6 +88,7 @@ class LiveHosts:
         self._clock = clock
         self._crew = crew
         self._links: dict[HostId, AttendedLink] = {}
+        self._parting: dict[HostId, AttendedLink] = {}
         self._wheel: Wheel[AttendedLink] = Wheel()
         self._opening: dict[AttendedLink, float] = {}
         self._dismissed: dict[HostId, tuple[float, LinkEnd]] = {}
@@ -120,8 +121,9 @@ class LiveHosts:
         To be called once that is durable. A link that is being proven at this moment ends too.
         """
         self._dismissed[host_id] = (self._clock.monotonic(), end)
-        if (link := self._links.get(host_id)) is not None:
-            link.end(end, "what this agent has proven itself with is not good any more")
+        for links in (self._links, self._parting):
+            if (link := links.get(host_id)) is not None:
+                link.end(end, "what this agent has proven itself with is not good any more")
 
     # For links.
 
@@ -170,12 +172,22 @@ class LiveHosts:
             previous.end(LinkEnd.REPLACED, "a newer connection of this agent has replaced this one")
         return previous
 
+    def parts(self, host_id: HostId, link: AttendedLink, due: float) -> None:
+        """Nothing is said on the host's link any more; it is to be over by `due`."""
+        self.left(host_id, link)
+        if (previous := self._parting.get(host_id)) is not None:
+            previous.end(LinkEnd.REPLACED, "a newer connection of this agent has replaced this one")
+        self._parting[host_id] = link
+        self._wheel.put(link, due)
+
     def left(self, host_id: HostId | None, link: AttendedLink) -> None:
         """A link is over; harmless again."""
         self._opening.pop(link, None)
         self._wheel.drop(link)
-        if host_id is not None and self._links.get(host_id) is link:
-            del self._links[host_id]
+        if host_id is not None:
+            for links in (self._links, self._parting):
+                if links.get(host_id) is link:
+                    del links[host_id]
 
     def replaced_alive(self, host_id: HostId) -> None:
         """A link that was replaced has answered."""
@@ -214,7 +226,7 @@ class LiveHosts:
 
     def end_all(self) -> None:
         """End all links there are."""
-        for link in [*self._links.values(), *self._opening]:
+        for link in [*self._links.values(), *self._parting.values(), *self._opening]:
             link.end(LinkEnd.GOING_AWAY, "the control plane goes away")
 
     async def _go_round(self) -> None:

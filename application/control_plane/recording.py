@@ -86,11 +86,6 @@ class Recording:
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def is_busy(self) -> bool:
-        """Whether something is not written down yet."""
-        return is_running(self._task)
-
-    @property
     def has_waiting(self) -> bool:
         """Whether something has been said that is not on its way into the database yet."""
         return self._waiting is not None

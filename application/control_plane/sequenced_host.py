@@ -36,7 +36,8 @@ from domain.link_messages import GoAway, Heard, PeerError, Unusable, Welcome
 
 logger = logging.getLogger(__name__)
 
-LONGEST_GRIEVANCE: Final = 500
+LONGEST_WORDS: Final = 500
+"""Of what an agent says, in the log."""
 MOST_GRIEVANCES: Final = 20
 """Of one link, for the log."""
 
@@ -178,14 +179,23 @@ class SequencedHost:
         self._live.due(self, self.opening.script.deadline)
 
     def open(
-        self, welcome: Welcome, session: HostSession, report: AgentReport, *, is_owed: bool
+        self,
+        welcome: Welcome,
+        session: HostSession,
+        report: AgentReport,
+        *,
+        is_owed: bool,
+        is_resumed: bool,
     ) -> None:
-        """Its agent is welcome. `is_owed` says whether anything waited for it when that was looked up."""
+        """Its agent is welcome, and goes on in the numbers of the link before where `is_resumed`.
+
+        `is_owed` says whether anything waited for it when that was looked up.
+        """
         self._link.say(welcome)
         self._session, self._opening = session, None
         self._report = report
         self._recording = Recording(self._tools, self, session.confirmed)
-        self._delivery = Delivery(self._tools, self)
+        self._delivery = Delivery(self._tools, self, is_resumed=is_resumed)
         self._live.reports.arrived(self.host_id, report)
         logger.info("host %s is online, from %s", self._host_id, report.address)
         self._live.due(self, session.due_at(self._tools.clock.monotonic(), 0.0))
@@ -196,8 +206,7 @@ class SequencedHost:
         """Its agent will begin anew, and has to be given the time to write that down."""
         self._link.say(welcome)
         self._parting_at = self._tools.clock.monotonic() + OPENING_S
-        self._live.left(self.host_id, self)
-        self._live.due(self, self._parting_at)
+        self._live.parts(self.host_id, self, self._parting_at)
 
     # What `Recording` tells.
 
@@ -234,7 +243,13 @@ class SequencedHost:
         if self._opening is not None:
             self._opening.stop()
         level = logging.DEBUG if self._session is None else logging.INFO
-        logger.log(level, "the link to host %s has ended: %s: %s", self._host_id, end.value, reason)
+        logger.log(
+            level,
+            "the link to host %s has ended: %s: %r",
+            self._host_id,
+            end.value,
+            reason[:LONGEST_WORDS],  # They may be the agent's own.
+        )
         self._link.close(end, reason)
 
     async def settled(self) -> None:
@@ -289,8 +304,8 @@ class SequencedHost:
                     level,
                     "the agent of host %s cannot use what it got: %r: %r",
                     self._host_id,
-                    effect.code[:LONGEST_GRIEVANCE],
-                    effect.error[:LONGEST_GRIEVANCE],
+                    effect.code[:LONGEST_WORDS],
+                    effect.error[:LONGEST_WORDS],
                 )
             case CheckEnrolment() | CheckProof():
                 self.opening.check(self, effect)

@@ -102,7 +102,8 @@ class Welcoming:
         welcome = replace(welcome, output_seen=standing.output_seen)
         heartbeat_s, now = self._tools.heartbeat_s, self._tools.clock.monotonic()
         session = HostSession(heard=link.heard, peer_has=peer_has, heartbeat_s=heartbeat_s, now=now)
-        one.open(welcome, session, self._report(one, hello), is_owed=is_owed)
+        report, is_resumed = self._report(one, hello), how is Meeting.RESUME
+        one.open(welcome, session, report, is_owed=is_owed, is_resumed=is_resumed)
 
     async def _note(self, host: Host, hello: Hello, link: LinkState, peer_has: int) -> LinkState:
         """Write down what HELLO tells that is news."""

@@ -18,6 +18,10 @@ class AccessToken:
 class AccessTokens(Protocol):
     """Tokens, durable; errors as of `JobStore`."""
 
+    async def has_any(self) -> bool:
+        """Whether there was ever one: they are replaced, and never only removed."""
+        ...
+
     async def add_first(self, token: AccessToken, token_hash: str) -> bool:
         """Keep the first token; False, with nothing done, where there was ever one before."""
         ...

@@ -38,6 +38,10 @@ class HostDirectory(Protocol):
         """All, the newest first, also those that are used, withdrawn or over their time."""
         ...
 
+    async def enrolment_with(self, token_hash: str) -> Enrolment | None:
+        """The enrolment whose token this is, open or not; None where there is none, or none any more."""
+        ...
+
     async def withdraw(self, enrolment_id: EnrolmentId) -> None:
         """Make an unused one useless; harmless again. Raises `NotFound`; `Conflict` where it is used."""
         ...
@@ -89,12 +93,13 @@ class HostDirectory(Protocol):
         """
         ...
 
-    async def rename(self, host_id: HostId, name: HostName) -> Host:
-        """Raises `NotFound`; `Conflict` where another host has the name, or this one is revoked."""
-        ...
+    async def change(
+        self, host_id: HostId, *, name: HostName | None = None, labels: Labels | None = None
+    ) -> Host:
+        """Rename it, or replace all its labels, or both: all of it or nothing.
 
-    async def set_labels(self, host_id: HostId, labels: Labels) -> Host:
-        """Replace all labels. Raises `NotFound`; `Conflict` where it is revoked."""
+        Raises `NotFound`; `Conflict` where another host has the name, or this one is revoked.
+        """
         ...
 
     async def set_token(self, host_id: HostId, token_hash: str) -> Host:

@@ -70,8 +70,8 @@ class JobStore(Protocol):
 
     One method is one transaction; many that come at once share one commit, in the order in which
     they were called as far as one host is concerned, and one that fails does not fail the others.
-    Every method raises `StorageUnavailable` (`NoSpace`) where the database does not do what is asked,
-    and `Busy` where too much waits for it. What has raised has not happened; but where the disk, or
+    Every method raises `StorageUnavailable` where the database does not do what is asked (`NoSpace`),
+    or too much waits for it (`StorageBusy`). What has raised has not happened; but where the disk, or
     the link to the database, failed at the moment of the commit, that cannot always be known.
     Cancelled, a method is carried out whole or not at all, and before any later one that changes the
     same things.
@@ -127,13 +127,14 @@ class JobStore(Protocol):
         """
         ...
 
-    async def number(self, host_id: HostId, at: float) -> Numbered:
+    async def number(self, host_id: HostId, at: float, limit: int = 1000) -> Numbered:
         """Give the host's jobs that are not over and have none their numbers, in order; return those.
+
+        At most `limit` jobs, and fewer where very many hosts ask at the same time.
 
         They count as sent from then on. Changing commands of a project get a generation above all
         earlier ones, where they have none. A job that is to end has a CANCEL right behind its
-        command. Where very many wait, some are left for the next call. Not of use for a host whose
-        agent speaks v1.
+        command. Not of use for a host whose agent speaks v1.
         """
         ...
 

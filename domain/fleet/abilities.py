@@ -15,7 +15,11 @@ class Guarantee(StrEnum):
     EXACTLY_ONCE = "exactly_once"
     """Sent again until it is acknowledged, and carried out once: protocol v2."""
     AT_LEAST_ONCE = "at_least_once"
-    """Sent again under the same id where no answer came: protocol v1, whoever's agent it is."""
+    """Sent again under the same id where no answer came: protocol v1, whoever's agent it is.
+
+    What must not be done twice is not sent again there, and so done at most once: restarts, removals
+    and rollbacks (`domain.fleet.plain_results.CONVERGING` has the others).
+    """
 
 
 @dataclass(frozen=True, slots=True)

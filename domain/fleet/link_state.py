@@ -38,7 +38,8 @@ class Outgoing:
     """A numbered message to an agent that it has not acknowledged; its payload is read when it is sent.
 
     The rest is of commands. `payload_context` is the id that the payload was sealed for: jobs of one
-    deployment share it. `is_wanted` says that the job was not over yet.
+    deployment share it. `is_wanted` says that the job was not over yet. `expires_at` is None, too, once
+    an agent has said that it has the job.
     """
 
     seq: int
@@ -49,6 +50,7 @@ class Outgoing:
     command: str = ""
     payload_context: str = ""
     is_wanted: bool = True
+    expires_at: float | None = None
 
     @classmethod
     def command_of(cls, job: FleetJob, seq: int) -> Outgoing:
@@ -62,6 +64,7 @@ class Outgoing:
             job.kind,
             job.payload_context,
             not job.is_over,
+            job.expires_at if job.accepted_at is None else None,
         )
 
 

@@ -63,14 +63,16 @@ async def serve(settings: ControlPlaneSettings, *, new_keys: bool = False) -> No
 async def _begin(
     container: ControlPlaneContainer, settings: ControlPlaneSettings, where: str, *, new_keys: bool
 ) -> None:
-    token, reset = await container.access().first_token(), container.token_reset()
-    if token is not None and not reset.is_left():
-        # At once: it cannot be had again, whatever happens next.
-        _greet(None if _is_journal() else token, where)
-    if token is None and not new_keys:
+    access, reset = container.access(), container.token_reset()
+    if not new_keys and not await access.is_new():
         _check_keys(settings)
     container.signer()
     container.cipher()
+    # Last: what has a token is not new any more, and a start that is killed before is begun again.
+    token = await access.first_token()
+    if token is not None and not reset.is_left():
+        # At once: it cannot be had again, whatever happens next.
+        _greet(None if _is_journal() else token, where)
     await reset.look()
 
 

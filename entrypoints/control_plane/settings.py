@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from adapters.storage.address import address_of as database_address_of
+from domain.errors import InvalidInput
 from domain.fleet.host import ENROLMENT_TTL_S
 from domain.fleet.job import CHANGE_TTL_S, LONGEST_TTL_S, READ_TTL_S
 from entrypoints.configuration import Configuration, SettingsError
@@ -82,6 +84,10 @@ def _database_url(value: SecretStr) -> SecretStr:
             raise ValueError("must look like postgresql://user:password@host/database")
     else:
         raise ValueError("must begin with sqlite:/// or postgresql://")
+    try:
+        database_address_of(text)
+    except InvalidInput as exc:
+        raise ValueError(exc.rule) from None
     return SecretStr(text)
 
 

@@ -22,11 +22,13 @@ class AccessTokensContract:
 
     async def test_there_is_none_at_first(self, tokens: AccessTokens) -> None:
         assert await tokens.with_hash(hashed("first")) is None
+        assert not await tokens.has_any()
 
     async def test_the_first_one_is_found_by_its_hash_and_there_is_no_second_first_one(
         self, tokens: AccessTokens
     ) -> None:
         assert await tokens.add_first(FIRST, hashed("first"))
+        assert await tokens.has_any()
         assert not await tokens.add_first(SECOND, hashed("second"))
         assert await tokens.with_hash(hashed("first")) == FIRST
         assert await tokens.with_hash(hashed("second")) is None
@@ -48,5 +50,6 @@ class AccessTokensContract:
 
     async def test_one_that_replaces_none_is_there(self, tokens: AccessTokens) -> None:
         await tokens.replace_all(SECOND, hashed("second"))
+        assert await tokens.has_any()
         assert await tokens.with_hash(hashed("second")) == SECOND
         assert not await tokens.add_first(FIRST, hashed("first"))

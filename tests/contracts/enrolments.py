@@ -39,15 +39,17 @@ class EnrolmentsContract:
     ) -> None:
         enrolment = an_enrolment("Web-1", role="web")
         await fleet.hosts.add_enrolment(enrolment, hashed("token"))
+        assert await fleet.hosts.enrolment_with(hashed("token")) == enrolment
+        assert await fleet.hosts.enrolment_with(hashed("another")) is None
         asked = replace(a_key_host("whatever"), created_at=NOW + 5)
         host = await fleet.hosts.redeem(hashed("token"), asked, NOW + 5)
         assert host == replace(asked, name=HostName("Web-1"), labels=Labels.of({"role": "web"}))
         fleet = await reopen(fleet)
         assert await fleet.hosts.host(host.id) == host
         assert (await fleet.hosts.hosts(PageRequest(), host.labels)).items == [host]
-        assert (await fleet.hosts.enrolments(PageRequest())).items == [
-            replace(enrolment, used_at=NOW + 5, host_id=host.id)
-        ]
+        used = replace(enrolment, used_at=NOW + 5, host_id=host.id)
+        assert (await fleet.hosts.enrolments(PageRequest())).items == [used]
+        assert await fleet.hosts.enrolment_with(hashed("token")) == used
 
     async def test_who_did_not_hear_the_answer_is_answered_the_same_whenever_it_asks(
         self, fleet: Fleet

@@ -128,14 +128,14 @@ class HostDirectoryContract:
         host = a_host("a", role="web", zone="1")
         await fleet.hosts.add(host, hashed("a"))
         labels = Labels.of({"role": "db", "empty": ""})
-        changed = await fleet.hosts.set_labels(host.id, labels)
+        changed = await fleet.hosts.change(host.id, labels=labels)
         assert changed == replace(host, labels=labels)
         assert await fleet.hosts.host(host.id) == changed
         assert await self._named_by(fleet, role="web") == []
         assert await self._named_by(fleet, zone="1") == []
         assert await self._named_by(fleet, role="db", empty="") == ["a"]
         with pytest.raises(NotFound):
-            await fleet.hosts.set_labels(HostId("none"), labels)
+            await fleet.hosts.change(HostId("none"), labels=labels)
 
     async def test_a_selector_means_hosts_in_the_order_in_which_it_names_them_each_once(
         self, fleet: Fleet
@@ -160,14 +160,27 @@ class HostDirectoryContract:
 
     async def test_a_host_is_renamed_unless_the_name_is_taken(self, fleet: Fleet) -> None:
         a, b = await with_hosts(fleet, "a", "b")
-        renamed = await fleet.hosts.rename(a.id, HostName("A"))
+        renamed = await fleet.hosts.change(a.id, name=HostName("A"))
         assert renamed == replace(a, name=HostName("A"))
         with pytest.raises(Conflict):
-            await fleet.hosts.rename(a.id, HostName("B"))
-        assert await fleet.hosts.rename(b.id, HostName("z")) == replace(b, name=HostName("z"))
-        assert await fleet.hosts.rename(a.id, HostName("b")) == await fleet.hosts.named("b")
+            await fleet.hosts.change(a.id, name=HostName("B"))
+        assert await fleet.hosts.change(b.id, name=HostName("z")) == replace(b, name=HostName("z"))
+        assert await fleet.hosts.change(a.id, name=HostName("b")) == await fleet.hosts.named("b")
         with pytest.raises(NotFound):
-            await fleet.hosts.rename(HostId("none"), HostName("c"))
+            await fleet.hosts.change(HostId("none"), name=HostName("c"))
+
+    async def test_name_and_labels_are_changed_together_or_not_at_all(self, fleet: Fleet) -> None:
+        a, b = await with_hosts(fleet, "a", "b")
+        labels = Labels.of({"role": "db"})
+        with pytest.raises(Conflict):
+            await fleet.hosts.change(a.id, name=b.name, labels=labels)
+        assert await fleet.hosts.host(a.id) == a
+        assert await self._named_by(fleet, role="db") == []
+        changed = await fleet.hosts.change(a.id, name=HostName("c"), labels=labels)
+        assert changed == replace(a, name=HostName("c"), labels=labels)
+        assert await fleet.hosts.named("c") == changed
+        assert await self._named_by(fleet, role="db") == ["c"]
+        assert await fleet.hosts.change(a.id) == changed
 
     async def test_a_host_that_uses_a_token_gets_another_one(self, fleet: Fleet) -> None:
         (host,) = await with_hosts(fleet, "a")
@@ -200,8 +213,8 @@ class HostDirectoryContract:
         with pytest.raises(NotFound):
             await fleet.hosts.named("a")
         for change in (
-            fleet.hosts.rename(a.id, HostName("c")),
-            fleet.hosts.set_labels(a.id, Labels()),
+            fleet.hosts.change(a.id, name=HostName("c")),
+            fleet.hosts.change(a.id, labels=Labels()),
             fleet.hosts.set_token(a.id, hashed("new")),
         ):
             with pytest.raises(Conflict):

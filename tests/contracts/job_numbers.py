@@ -150,9 +150,34 @@ class JobNumbersContract:
         await fleet.jobs.end("job-1", S.FAILED, NOW, reason="lost", error="")
         said = await fleet.jobs.outgoing(a.id, 0, 9)
         assert [(one.seq, one.is_wanted) for one in said] == [(1, False), (2, True)]
-        assert await fleet.jobs.prune(NOW + 10**6, 10) == 0
-        assert await fleet.jobs.payload("job-1") == b"sealed job-1"
         assert [job.id for job in await fleet.jobs.unfinished(a.id)] == ["job-2"]
+
+    async def test_what_is_over_is_forgotten_also_where_its_number_is_outgoing(
+        self, fleet: Fleet
+    ) -> None:
+        (a,) = await with_hosts(fleet, "a")
+        await with_jobs(fleet, a_job(1, a), a_job(2, a, "STATUS"))
+        await fleet.jobs.number(a.id, NOW)
+        await fleet.jobs.end("job-1", S.FAILED, NOW, reason="lost", error="")
+        assert await fleet.jobs.prune(NOW + 10**6, 10) == 1
+        with pytest.raises(NotFound):
+            await fleet.jobs.payload("job-1")
+        said = await fleet.jobs.outgoing(a.id, 0, 9)
+        assert [(one.seq, one.is_wanted) for one in said] == [(1, False), (2, True)]
+        assert (await say(fleet, a, confirmed=2)).link.confirmed == 2
+        assert list(await fleet.jobs.outgoing(a.id, 0, 9)) == []
+
+    async def test_nothing_is_outgoing_to_a_host_that_is_revoked(self, fleet: Fleet) -> None:
+        a, b = await with_hosts(fleet, "a", "b")
+        await with_jobs(fleet, a_job(1, a), a_job(2, b))
+        await fleet.jobs.number(a.id, NOW)
+        said = await fleet.jobs.number(b.id, NOW)
+        await fleet.hosts.revoke(a.id, NOW)
+        assert list(await fleet.jobs.outgoing(a.id, 0, 9)) == []
+        assert tuple(await fleet.jobs.outgoing(b.id, 0, 9)) == said.said
+        assert await fleet.jobs.prune(NOW + 10**6, 10) == 1
+        with pytest.raises(NotFound):
+            await fleet.jobs.payload("job-1")
 
     async def test_a_host_that_never_spoke_is_at_the_beginning(self, fleet: Fleet) -> None:
         (a,) = await with_hosts(fleet, "a")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domain.errors import NotFound
+from domain.fleet.hearing import RecordedWithForgotten
 from domain.fleet.job import Delivery, FleetJobState, JobResult
 from domain.fleet.link_state import LinkState, Recorded
 from domain.job import JobState
@@ -241,11 +242,14 @@ class JobRecordingContract:
             result(5, "x" * 1024),
             running=["job-1"],
         )
-        assert recorded == Recorded(
+        assert recorded == RecordedWithForgotten(
             LinkState(b.id, heard=5),
             changed=("job-2",),
             strays=("job-1", "unknown", "\0\ud800", "x" * 1024),
+            forgotten=("unknown", "\0\ud800", "x" * 1024),
         )
+        again = await say(fleet, b, accept(2, "unknown"), chunk("of none", b"output"))
+        assert again == Recorded(LinkState(b.id, heard=5), strays=("of none",))
         assert await fleet.jobs.job("job-1") == before[0]
         assert await fleet.jobs.feed(job_id="job-1") == before[1][:1]  # type: ignore[index]
         assert await fleet.jobs.result("job-1") is None

@@ -49,6 +49,11 @@ class FakeHostDirectory:
         found = self._state.enrolments.values()
         return page_of(found, page, lambda enrolment: newest_first(places[enrolment.id]))
 
+    async def enrolment_with(self, token_hash: str) -> Enrolment | None:
+        """See `HostDirectory`."""
+        await self._reach()
+        return self._enrolment_with(token_hash)
+
     async def withdraw(self, enrolment_id: EnrolmentId) -> None:
         """See `HostDirectory`."""
         await self._reach()
@@ -62,8 +67,7 @@ class FakeHostDirectory:
     async def redeem(self, token_hash: str, host: Host, now: float) -> Host:
         """See `HostDirectory`."""
         await self._reach()
-        enrolment_id = self._state.enrolment_tokens.get(token_hash)
-        enrolment = None if enrolment_id is None else self._state.enrolments[enrolment_id]
+        enrolment = self._enrolment_with(token_hash)
         if enrolment is not None and enrolment.host_id is not None:
             known = self._state.hosts[enrolment.host_id]
             if known.public_key == host.public_key:
@@ -130,17 +134,16 @@ class FakeHostDirectory:
             raise NotFound(f"there is no host {', '.join(missing)}")
         return list({host.id: host for host in by_name.values() if host is not None}.values())
 
-    async def rename(self, host_id: HostId, name: HostName) -> Host:
+    async def change(
+        self, host_id: HostId, *, name: HostName | None = None, labels: Labels | None = None
+    ) -> Host:
         """See `HostDirectory`."""
         await self._reach()
         host = self._unrevoked(host_id)
-        self._require_free(name, but_for=host)
-        return self._keep(replace(host, name=name))
-
-    async def set_labels(self, host_id: HostId, labels: Labels) -> Host:
-        """See `HostDirectory`."""
-        await self._reach()
-        return self._keep(replace(self._unrevoked(host_id), labels=labels))
+        if name is not None:
+            self._require_free(name, but_for=host)
+            host = replace(host, name=name)
+        return self._keep(host if labels is None else replace(host, labels=labels))
 
     async def set_token(self, host_id: HostId, token_hash: str) -> Host:
         """See `HostDirectory`."""
@@ -163,6 +166,7 @@ class FakeHostDirectory:
             if kept.job.host_id == host_id and not kept.job.is_over:
                 self._state.change(kept, revoked(kept.job, at), at)
                 ends.append(kept.job.id)
+        self._state.outgoing.pop(host_id, None)
         return Revoked(self._keep(replace(host, revoked_at=at)), tuple(ends))
 
     async def suspect_clone(self, host_id: HostId, at: float | None) -> None:
@@ -176,6 +180,10 @@ class FakeHostDirectory:
         for host_id, report in reports.items():
             if host_id in self._state.hosts:
                 self._keep(replace(self._state.hosts[host_id], report=report))
+
+    def _enrolment_with(self, token_hash: str) -> Enrolment | None:
+        enrolment_id = self._state.enrolment_tokens.get(token_hash)
+        return None if enrolment_id is None else self._state.enrolments[enrolment_id]
 
     def _keep(self, host: Host) -> Host:
         self._state.hosts[host.id] = host

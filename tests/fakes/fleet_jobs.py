@@ -126,14 +126,15 @@ class FakeJobStore:
             self._state.generations[key] = max(self._state.generations.get(key, 0), reached)
         return link
 
-    async def number(self, host_id: HostId, at: float) -> Numbered:
+    async def number(self, host_id: HostId, at: float, limit: int = 1000) -> Numbered:
         """See `JobStore`."""
         await self._reach()
         said = []
-        for kept in self._of_host(host_id):
+        waiting = [
+            kept for kept in self._of_host(host_id) if not kept.job.is_over and kept.job.seq is None
+        ]
+        for kept in waiting[:limit]:
             job = kept.job
-            if job.is_over or job.seq is not None:
-                continue
             generation = job.generation
             if generation is None and job.project is not None and job.kind in CHANGING:
                 key = (host_id, job.project.lower())
@@ -144,7 +145,7 @@ class FakeJobStore:
             said.append(self._say(kept.job, OutgoingKind.COMMAND))
             if job.cancel_requested_at is not None:
                 said.append(self._say(kept.job, OutgoingKind.CANCEL))
-        return Numbered(tuple(said))
+        return Numbered(tuple(said), is_all=len(waiting) <= limit)
 
     async def outgoing(self, host_id: HostId, after: int, limit: int) -> Sequence[Outgoing]:
         """See `JobStore`."""
@@ -297,13 +298,10 @@ class FakeJobStore:
         for key, (_, at) in list(state.remembered.items()):
             if at < ended_before:
                 del state.remembered[key]
-        outgoing = {each.job_id for line in state.outgoing.values() for each in line}
         old = [
             kept
             for kept in state.jobs.values()
-            if (kept.job.finished_at or ended_before) < ended_before
-            and not kept.is_pruned
-            and kept.job.id not in outgoing
+            if (kept.job.finished_at or ended_before) < ended_before and not kept.is_pruned
         ]
         old.sort(key=lambda kept: (kept.job.finished_at, kept.place))
         for kept in old[:limit]:

@@ -15,6 +15,11 @@ class FakeAccessTokens:
         self._state = state
         self._reach = reach
 
+    async def has_any(self) -> bool:
+        """See `AccessTokens`."""
+        await self._reach()
+        return bool(self._state.tokens)
+
     async def add_first(self, token: AccessToken, token_hash: str) -> bool:
         """See `AccessTokens`."""
         await self._reach()

@@ -178,6 +178,10 @@ URLS = [
     f"/api/v1/jobs/{ADMIN}",
     f"/healthz?x={ADMIN}",
     "/api/v1/hosts/ide_" + "a" * 43,
+    "/api/v1/hosts/%69de_" + "a" * 43,
+    "/nowhere?token=x",
+    f"/nowhere/{ADMIN}",
+    "/ws?agent_secret_token=x",
 ]
 
 
@@ -187,6 +191,13 @@ async def test_a_token_in_the_url_is_refused_whoever_asks(api: Api, url: str) ->
     assert ADMIN not in str(problem)
     async with client_of(api.app) as client:
         problem_in(await client.get(url), 400, "token_in_url")
+
+
+async def test_a_token_in_the_url_is_refused_whatever_the_method(api: Api) -> None:
+    for method in ("PUT", "DELETE", "HEAD", "OPTIONS"):
+        response = await api.client.request(method, f"/api/v1/jobs?token={ADMIN}")
+        assert response.status_code == 400, method
+        assert response.headers["cache-control"] == "no-store"
 
 
 async def test_nothing_that_is_refused_is_logged_with_its_secrets(

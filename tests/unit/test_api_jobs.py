@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
+from application.control_plane.happenings import Happenings
 from domain.commands import PlanCompose, RestartCompose, RollbackCompose
-from domain.fleet.host import Host
+from domain.errors import StorageUnavailable
+from domain.fleet.host import AgentReport, Host
 from domain.job import JobState
 from tests.contracts.fleet import accept, chunk, result
 from tests.fakes.clock import settle
+from tests.support.control_plane_parts import ControlPlane
 from tests.unit.api import BLOG, COMPOSE, SECRET, V1, WEB, Api, Document, payload_of, serving
 
 
@@ -25,6 +30,21 @@ async def api() -> AsyncIterator[Api]:
 async def host(api: Api) -> Host:
     (host,) = await api.plane.add_hosts("web-1", env="prod")
     return host
+
+
+@contextlib.contextmanager
+def failing_after_a_submit(plane: ControlPlane) -> Iterator[None]:
+    """A database that is gone once it has taken something."""
+    submit = plane.fleet.jobs.submit
+
+    async def submit_and_fail(*arguments: Any, **more: Any) -> Any:
+        made = await submit(*arguments, **more)
+        plane.fleet.reach.failure = StorageUnavailable("the disk is gone")
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plane.fleet.jobs, "submit", submit_and_fail)
+        yield
 
 
 COMMANDS = [
@@ -137,6 +157,36 @@ class TestCommands:
         assert response.headers["preference-applied"] == "wait=60"
         assert response.json()["state"] == "queued"
 
+    async def test_what_was_accepted_is_so_answered_where_nobody_can_wait_for_it(
+        self, host: Host
+    ) -> None:
+        plane = ControlPlane(happenings=Happenings(limit=0))
+        async with serving(plane) as api:
+            await plane.add_hosts("web-1")
+            response = await api.client.post(f"{BLOG}/stop", headers={"Prefer": "wait=5"})
+            assert response.status_code == 202, response.text
+            assert "preference-applied" not in response.headers
+            assert "retry-after" not in response.headers
+            (job_id,) = plane.fleet.state.jobs
+            assert response.headers["location"] == f"{V1}/jobs/{job_id}"
+            assert (response.json()["id"], response.json()["state"]) == (job_id, "queued")
+
+    @pytest.mark.parametrize("prefer", ["wait=0", "wait=5"])
+    async def test_what_was_accepted_is_so_answered_where_the_database_fails_then(
+        self, api: Api, host: Host, prefer: str
+    ) -> None:
+        with failing_after_a_submit(api.plane):
+            response = await api.client.post(f"{BLOG}/stop", headers={"Prefer": prefer})
+        assert response.status_code == 202, response.text
+        (job_id,) = api.plane.fleet.state.jobs
+        assert response.headers["location"] == f"{V1}/jobs/{job_id}"
+        assert (response.json()["id"], response.json()["host"]) == (job_id, None)
+
+    async def test_so_is_a_deployment(self, api: Api, host: Host) -> None:
+        with failing_after_a_submit(api.plane):
+            made = await api.deploy("web-1")
+        assert [job["host_id"] for job in made["jobs"]] == [host.id]
+
     async def test_when_the_program_stops_nobody_waits_any_more(self, api: Api, host: Host) -> None:
         asking = asyncio.create_task(
             api.client.post(f"{BLOG}/status", headers={"Prefer": "wait=60"})
@@ -213,6 +263,8 @@ class TestJobs:
 
     async def test_one_that_an_agent_of_v1_has_is_not(self, api: Api, host: Host) -> None:
         job = await api.post(f"{BLOG}/stop", 202)
+        report = AgentReport(1, "1.0.0", "linux-amd64", "web-1", "192.0.2.1", 0.0, 0.0)
+        await api.plane.fleet.hosts.note_reports({host.id: report})
         await api.plane.fleet.jobs.mark_sent(job["id"], 0.0)
         problem = await api.problem("POST", f"{V1}/jobs/{job['id']}/cancel", 409, "conflict")
         assert "v1" in problem["detail"]

@@ -95,6 +95,9 @@ def test_each_variable_says_what_it_says(
         "sqlite:////var/lib/fleet.db",
         "sqlite:///fleet.db",
         f"postgresql://cp:{SECRET}@db.example:5432/fleet",
+        f"postgresql://cp:{SECRET}@/fleet?host=/run/postgresql&port=5433",
+        f"postgresql://cp:{SECRET}@db.example/fleet?sslmode=require",
+        f"postgresql://cp:{SECRET}@db.example/fleet?sslmode=verify-full&sslrootcert=system",
     ],
 )
 def test_the_database_is_named_without_our_prefix_and_its_password_is_not_shown(
@@ -106,6 +109,8 @@ def test_the_database_is_named_without_our_prefix_and_its_password_is_not_shown(
     assert settings.database_url.get_secret_value() == url
     assert SECRET not in repr(settings)
 
+
+POSTGRES = f"postgresql://u:{SECRET}@h/db"
 
 WRONG = [
     ("CONTROL_PLANE_LISTEN", "8080", "must be an IP address and a port"),
@@ -126,6 +131,17 @@ WRONG = [
     ("CONTROL_PLANE_TRUSTED_PROXIES", ",".join(["10.0.0.1"] * 65), "at most 64"),
     ("DATABASE_URL", f"mysql://u:{SECRET}@h/db", "must begin with sqlite:/// or postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h", "must look like postgresql://"),
+    ("DATABASE_URL", f"{POSTGRES}?sslmode=nonsense", "sslmode must be one of disable, allow"),
+    ("DATABASE_URL", f"{POSTGRES}?application_name=x", "application_name is not supported"),
+    ("DATABASE_URL", f"{POSTGRES}?connect_timeout=5", "connect_timeout is not supported"),
+    ("DATABASE_URL", f"{POSTGRES}?ssl=require", "ssl is not supported"),
+    ("DATABASE_URL", f"{POSTGRES}?{SECRET}=x", "one of its parameters is not supported"),
+    ("DATABASE_URL", f"{POSTGRES}?sslmode=require&sslmode=disable", "sslmode must be given once"),
+    ("DATABASE_URL", f"{POSTGRES}?host=/run/a&host=/run/b", "host must be given once"),
+    ("DATABASE_URL", f"{POSTGRES}?sslrootcert=/x", "sslrootcert needs sslmode=verify-ca or"),
+    ("DATABASE_URL", f"{POSTGRES}?sslmode=verify-full&sslrootcert=/nowhere", "sslrootcert must"),
+    ("DATABASE_URL", f"{POSTGRES}?host=/run&port=x", "port must be a number"),
+    ("DATABASE_URL", "sqlite:////x.db?mode=ro", "must name a file for SQLite"),
     ("DATABASE_URL", "sqlite://", "must look like sqlite:///"),
     ("DATABASE_URL", "sqlite://host/x", "must look like sqlite:///"),
     ("CONTROL_PLANE_CHANGE_TTL", "0", "must be greater than 0"),
@@ -153,6 +169,7 @@ def test_a_wrong_value_is_refused_with_its_variable_and_the_rule(
     (sentence,) = problems()
     assert sentence.startswith(f"{variable}: ")
     assert rule in sentence
+    assert SECRET not in sentence
 
 
 def test_everything_that_is_wrong_is_said_at_once(around: Surroundings) -> None:

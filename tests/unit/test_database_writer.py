@@ -14,7 +14,13 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from adapters.storage.failures import Refused
 from adapters.storage.transaction import Numbers, Transaction
 from adapters.storage.writer import MOST_TOGETHER, Writer
-from domain.errors import Busy, Conflict, InstaDeployError, NoSpace, StorageUnavailable
+from domain.errors import (
+    Conflict,
+    InstaDeployError,
+    NoSpace,
+    StorageBusy,
+    StorageUnavailable,
+)
 from domain.fleet.host import HostId
 from domain.fleet.link_state import Heard, LinkState, Recorded
 
@@ -270,10 +276,10 @@ async def test_too_many_or_too_much_is_refused(database: _Database) -> None:
         tasks = await _begun(writer.carry_out(writing("a"), weight=900))
         await database.is_at_work.wait()
         tasks += await _begun(writer.carry_out(writing("b"), weight=900))
-        with pytest.raises(Busy):
+        with pytest.raises(StorageBusy):
             await writer.carry_out(writing("c"), weight=101)
         tasks += await _begun(*(writer.carry_out(writing(word), weight=1) for word in "de"))
-        with pytest.raises(Busy):
+        with pytest.raises(StorageBusy):
             await writer.carry_out(writing("f"), weight=1)
         database.may_commit.set()
         assert await _outcomes(tasks) == ["A", "B", "D", "E"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from domain.errors import Conflict, NotFound
+from application.ports.host_directory import Revoked
+from domain.errors import Conflict, NotFound, StorageUnavailable
 from domain.fleet.abilities import Abilities, Guarantee
-from domain.fleet.host import AgentReport, Credential, HostId, HostName
+from domain.fleet.host import AgentReport, Credential, Host, HostId, HostName
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.labels import NO_LABELS, Labels
 from domain.fleet.page import PageRequest
@@ -198,3 +201,52 @@ class TestHosts:
         assert plane.fleet.reach.calls == before
         await plane.hosts.change("web-1", name=HostName("web-2"))
         assert await plane.hosts.names([host.id]) == {host.id: "web-2"}
+
+    async def test_a_name_that_was_read_during_a_rename_is_not_kept(
+        self, plane: ControlPlane
+    ) -> None:
+        (host,) = await plane.add_hosts("web-1")
+        read = plane.fleet.hosts.host
+
+        async def read_before_a_rename(host_id: HostId) -> Host:
+            found = await read(host_id)
+            await plane.hosts.change(host_id, name=HostName("web-2"))
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plane.fleet.hosts, "host", read_before_a_rename)
+            await plane.hosts.names([host.id])
+        assert await plane.hosts.names([host.id]) == {host.id: "web-2"}
+
+    async def test_a_change_of_which_nobody_knows_whether_it_was_made_leaves_no_old_name(
+        self, plane: ControlPlane
+    ) -> None:
+        (host,) = await plane.add_hosts("web-1")
+        await plane.hosts.names([host.id])
+        change = plane.fleet.hosts.change
+
+        async def in_doubt(host_id: HostId, **more: Any) -> Host:
+            await change(host_id, **more)
+            raise StorageUnavailable("the link was lost")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plane.fleet.hosts, "change", in_doubt)
+            with pytest.raises(StorageUnavailable):
+                await plane.hosts.change("web-1", name=HostName("web-2"))
+        assert await plane.hosts.names([host.id]) == {host.id: "web-2"}
+
+    async def test_who_may_have_been_revoked_has_to_prove_itself_again(
+        self, plane: ControlPlane
+    ) -> None:
+        (host,) = await plane.add_hosts("web-1")
+        revoke = plane.fleet.hosts.revoke
+
+        async def in_doubt(host_id: HostId, at: float) -> Revoked:
+            await revoke(host_id, at)
+            raise StorageUnavailable("the link was lost")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plane.fleet.hosts, "revoke", in_doubt)
+            with pytest.raises(StorageUnavailable):
+                await plane.hosts.revoke("web-1")
+        assert plane.links.dismissed == [(host.id, LinkEnd.GOING_AWAY)]

@@ -10,8 +10,10 @@ from application.control_plane.submitting import AcceptedDeployment
 from domain.commands import CheckHealth, DeployCompose, StopCompose
 from domain.errors import Conflict, NotFound, StorageUnavailable
 from domain.fleet.deployment import DeploymentState
+from domain.fleet.host import AgentReport
 from domain.fleet.job import FleetJobState
 from domain.fleet.labels import Selector
+from domain.fleet.link_state import OutgoingKind
 from domain.fleet.page import PageRequest
 from domain.job import JobState
 from domain.project import ComposeFile, ProjectName
@@ -27,6 +29,11 @@ S = FleetJobState
 @pytest.fixture
 def plane() -> ControlPlane:
     return ControlPlane()
+
+
+def a_report(protocol: int) -> AgentReport:
+    """Of an agent that speaks this version."""
+    return AgentReport(protocol, "1.0.0", "linux-amd64", "web", "192.0.2.1", NOW, NOW)
 
 
 async def deployed(plane: ControlPlane, *names: str) -> AcceptedDeployment:
@@ -113,12 +120,25 @@ class TestCancelling:
         assert plane.links.woken == []
 
     async def test_what_an_agent_of_v1_has_cannot_be_canceled(self, plane: ControlPlane) -> None:
-        await plane.add_hosts("old-1")
+        (host,) = await plane.add_hosts("old-1")
+        plane.links.reports[host.id] = a_report(1)
         job = (await plane.submitting.command("old-1", StopCompose(BLOG), terms())).job
         await plane.fleet.jobs.mark_sent(job.id, NOW)
         with pytest.raises(Conflict, match="cannot cancel"):
             await plane.jobs.cancel(job.id)
         assert (await plane.jobs.show(job.id)).state is S.QUEUED
+
+    async def test_what_an_agent_of_v2_has_can_be_also_while_it_has_no_number(
+        self, plane: ControlPlane
+    ) -> None:
+        (host,) = await plane.add_hosts("web-1")
+        plane.links.reports[host.id] = a_report(2)
+        job = (await plane.submitting.command("web-1", StopCompose(BLOG), terms())).job
+        await plane.fleet.jobs.number(host.id, NOW)
+        await plane.fleet.jobs.begin_epoch(host.id, "another", {})
+        assert (await plane.jobs.cancel(job.id)).state is S.CANCELING
+        said = (await plane.fleet.jobs.number(host.id, NOW)).said
+        assert [one.kind for one in said] == [OutgoingKind.COMMAND, OutgoingKind.CANCEL]
 
     async def test_one_that_is_none_is_not_found(self, plane: ControlPlane) -> None:
         with pytest.raises(NotFound):
@@ -183,6 +203,7 @@ class TestDeployments:
     async def test_cancelling_ends_what_can_be_ended(self, plane: ControlPlane) -> None:
         accepted = await deployed(plane, "web-1", "web-2", "old-1", "web-3")
         queued, running, plain, over = accepted.jobs
+        plane.links.reports[plain.host_id] = a_report(1)
         await plane.hear(running.host_id, accept(1, running.id, JobState.RUNNING))
         await plane.fleet.jobs.mark_sent(plain.id, NOW)
         await plane.hear(over.host_id, accept(1, over.id), result(2, over.id))

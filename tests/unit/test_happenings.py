@@ -103,12 +103,12 @@ def test_the_jobs_of_a_deployment_are_kept_once_for_all_who_follow_it() -> None:
     happenings.check_room(jobs=3)
 
 
-def test_who_came_first_may_leave_first() -> None:
+async def test_who_came_first_may_leave_first() -> None:
     happenings = Happenings()
     first = happenings.watching_deployment("dep-1", ["job-1"])
     first.__enter__()
     with happenings.watching_deployment("dep-1", ()) as watch:
         first.__exit__(None, None, None)
         happenings.tell(["job-1"])
-        assert watch.has_news
+        await asyncio.wait_for(watch.news(), 1.0)
     assert vars(happenings)["_deployment_of"] == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.errors import InvalidInput
+from domain.fleet.hearing import RecordedWithForgotten
 from domain.fleet.host import HostId
 from domain.fleet.host_effects import (
     EndOfLink,
@@ -322,6 +323,18 @@ def test_a_long_message_that_brings_nothing_counts_for_many() -> None:
 def test_an_agent_that_floods_with_other_hosts_jobs_is_put_out() -> None:
     script = Script()
     assert end_of(script.write(0, *["x"] * 101)) is LinkEnd.TOO_MUCH
+
+
+def test_an_agent_that_reports_what_a_restored_backup_does_not_know_is_not_put_out() -> None:
+    script = Script()
+    ids = tuple(f"job-{n}" for n in range(4096))
+    link = LinkState(HOST, "agent", len(ids))
+    told = RecordedWithForgotten(link, strays=ids, forgotten=ids)
+    assert script.session.recorded(told, script.now) == ()
+    assert isinstance(script.said()[0], PeerError)
+    others = tuple(f"other-{n}" for n in range(101))
+    told = RecordedWithForgotten(link, strays=(*ids, *others), forgotten=ids)
+    assert end_of(list(script.session.recorded(told, script.now))) is LinkEnd.TOO_MUCH
 
 
 def test_an_agent_that_reports_as_fast_as_it_can_is_not() -> None:

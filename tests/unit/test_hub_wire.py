@@ -162,6 +162,32 @@ def test_who_connects_is_read_from_the_headers() -> None:
     assert "secret" not in repr(asked)
 
 
+@pytest.mark.parametrize("path", ["/ws", "/nowhere", "/ws/idh_" + "a" * 43])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "token=x",
+        "agent_secret_token=x",
+        "enroll_token=",
+        "agentToken=x",
+        "x=idh_" + "a" * 43,
+        "x=%69de_" + "b" * 43,
+        "a=1&credential=x",
+        "passwd=x",
+    ],
+)
+def test_a_token_in_the_url_has_to_be_replaced_wherever_it_was_sent(path: str, query: str) -> None:
+    refused = request_of(f"{path}?{query}", Headers(), "192.0.2.1", [])
+    assert isinstance(refused, Refused)
+    assert refused.status == 400
+    assert "replace this one" in refused.text
+
+
+def test_a_query_without_a_token_is_nobodys_business() -> None:
+    asked = request_of("/ws?monkey=1&keys=2&x=ide_", Headers(), "192.0.2.1", [])
+    assert not isinstance(asked, Refused)
+
+
 @pytest.mark.parametrize(
     ("peer", "forwarded", "address"),
     [

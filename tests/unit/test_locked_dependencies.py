@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("agent", "debug-http", "dev", "packaging")
+LOCKS = ("agent", "control-plane", "debug-http", "dev", "packaging")
 OUR_PACKAGES = {"domain", "application", "adapters", "entrypoints"}
 
 _LINE = re.compile(
@@ -34,11 +34,17 @@ def _pins(lock: str) -> dict[str, Requirement]:
 def _asked_for(lock: str) -> list[Requirement]:
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project, groups = document["project"], document["dependency-groups"]
-    extra = project["optional-dependencies"]["debug-http"]
+    extras = project["optional-dependencies"]
     asked = {
         "agent": project["dependencies"],
-        "debug-http": [*project["dependencies"], *extra],
-        "dev": [*project["dependencies"], *extra, *groups["dev"]],
+        "control-plane": [*project["dependencies"], *extras["control-plane"]],
+        "debug-http": [*project["dependencies"], *extras["debug-http"]],
+        "dev": [
+            *project["dependencies"],
+            *extras["control-plane"],
+            *extras["debug-http"],
+            *groups["dev"],
+        ],
         "packaging": groups["packaging"],
     }
     return [Requirement(text) for text in asked[lock]]
@@ -73,6 +79,15 @@ def test_the_lock_files_agree_on_versions() -> None:
 def test_a_production_agent_does_not_carry_the_debug_transport() -> None:
     assert "aiohttp" in _pins("debug-http")
     assert "aiohttp" not in _pins("agent")
+
+
+def test_an_agent_carries_nothing_that_the_control_plane_alone_needs() -> None:
+    dependencies = {canonicalize_name(one.name) for one in _asked_for("agent")}
+    extra = {canonicalize_name(one.name) for one in _asked_for("control-plane")} - dependencies
+    assert len(extra) > 3
+    assert extra <= _pins("control-plane").keys()
+    assert extra.isdisjoint(_pins("agent"))
+    assert extra.isdisjoint(_pins("debug-http"))
 
 
 def test_this_environment_holds_what_is_locked() -> None:

@@ -257,19 +257,46 @@ async def test_who_fails_again_and_again_is_told_to_stay_away_and_locks_nobody_o
     assert await wrong(program, "2001:db8::1") is None
 
 
-async def test_enrolments_that_fail_are_counted_before_the_database_is_asked(
+async def enrolling(program: FleetProgram, token: str, address: str) -> ConnectedAgent:
+    agent = ConnectedAgent(program)
+    await agent.dial(token="", address=address)
+    await agent.hear(agent.enroll(KEYS, token))
+    return agent
+
+
+async def test_whoever_has_a_good_enrolment_gets_in_whatever_fails_at_its_address(
     program: FleetProgram,
 ) -> None:
-    for _ in range(FAILURES):
+    for _ in range(FAILURES + 1):
         await wrong(program, "192.0.2.1")
+        await enrolling(program, "a guess", "192.0.2.1")
     await program.add_enrolment(ENROLMENT)
+    agent = await enrolling(program, ENROLMENT, "192.0.2.1")
+    assert agent.link.said(Enrolled)
+
+
+async def test_enrolments_that_fail_are_counted_by_themselves(program: FleetProgram) -> None:
+    for _ in range(FAILURES + 1):
+        await wrong(program, "192.0.2.1")
+    for _ in range(FAILURES):
+        assert (await enrolling(program, "a guess", "192.0.2.1")).closed() is None
+    assert (await enrolling(program, "a guess", "192.0.2.1")).closed() is LinkEnd.TOO_MUCH
+
+
+async def test_an_enrolment_that_is_not_good_costs_no_signature_and_no_write(
+    program: FleetProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enrolled(program)
+    monkeypatch.setattr(program.signer, "is_signed", None)
+    monkeypatch.setattr(program.fleet.hosts, "redeem", None)
     agent = ConnectedAgent(program)
-    await agent.dial(token="", address="192.0.2.1")
-    calls = program.fleet.reach.calls
-    await agent.hear(agent.enroll(KEYS, ENROLMENT))
-    assert agent.closed() is LinkEnd.TOO_MUCH
-    assert program.fleet.reach.calls == calls
-    await enrolled_after(program)
+    await agent.dial(token="")
+    await agent.hear(agent.enroll(FakeKeys("another"), ENROLMENT))
+    await pass_time(program, REFUSAL_S)
+    assert agent.closed() is LinkEnd.UNPROVEN
+    agent = await enrolling(program, "a guess", "192.0.2.1")
+    await pass_time(program, REFUSAL_S)
+    assert agent.closed() is LinkEnd.UNPROVEN
 
 
 async def test_a_database_that_cannot_be_asked_is_no_refusal(program: FleetProgram) -> None:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from application.control_plane.delivery import NO_JOB
+from application.control_plane.delivery import NO_JOB, PAGE
 from application.control_plane.link_tools import PAYLOAD_LOST
 from application.control_plane.recording import BURST_BYTES, BYTES_PER_S, MOST_WAITING_BYTES
 from domain.errors import InvalidInput, StorageUnavailable
 from domain.fleet.host import Host
 from domain.fleet.host_effects import LinkEnd
-from domain.fleet.job import FleetJobState
+from domain.fleet.job import Delivery, FleetJobState
 from domain.fleet.meeting import MORE_THAN_EVER_SENT
 from domain.job import JobState
 from domain.link_messages import (
@@ -112,6 +112,53 @@ async def test_the_window_holds_commands_back_until_some_are_acknowledged(
     await agent.hear(Acknowledge(40))
     await settle(1000)
     assert len(agent.commands()) == 296
+
+
+async def test_what_the_window_holds_back_has_not_left(program: FleetProgram, host: Host) -> None:
+    jobs = [await program.submit(host, status(), expires_at=5.0) for _ in range(400)]
+    agent = ConnectedAgent(program)
+    await agent.opened()
+    await settle(2000)
+    assert len(agent.commands()) == 256
+    waiting = [job for job in jobs if (await program.job(job)).delivery is Delivery.WAITING]
+    assert waiting == jobs[-len(waiting) :]
+    assert 400 - 256 - PAGE <= len(waiting) <= 400 - 256
+    await program.cancel(jobs[-1])
+    assert (await program.job(jobs[-1])).state is FleetJobState.CANCELED
+    assert len(await program.fleet.jobs.expire(6.0)) == len(waiting) - 1
+
+
+async def test_what_is_late_by_the_time_that_it_would_be_sent_again_is_not(
+    program: FleetProgram, host: Host, agent: ConnectedAgent
+) -> None:
+    late = await program.submit(host, status(), expires_at=0.0)
+    timely = await program.submit(host, status(), expires_at=4e9)
+    await settle()
+    assert agent.job_ids() == [late.id, timely.id]
+    await agent.gone()
+    again = ConnectedAgent(program)
+    await again.opened(peer_epoch=program.fleet.jobs.epoch)
+    assert [(frame.job_id, frame.seq) for frame in again.commands()] == [(timely.id, 2)]
+    assert [each.job_id for each in again.link.said(CancelMessage)] == [NO_JOB]
+    now = await program.job(late)
+    assert (now.state, now.reason) == (FleetJobState.EXPIRED, "expired")
+    assert late.id in program.told
+
+
+@pytest.mark.parametrize("knows", ["it has it", "another epoch"])
+async def test_what_an_agent_may_have_is_not_late(
+    program: FleetProgram, host: Host, agent: ConnectedAgent, knows: str
+) -> None:
+    job = await program.submit(host, stop(), expires_at=0.0)
+    await settle()
+    epoch = "agent-1" if knows == "it has it" else "agent-2"
+    if knows == "it has it":
+        await agent.accept(job.id)
+    await agent.gone()
+    again = ConnectedAgent(program, epoch=epoch)
+    await again.opened(peer_epoch=program.fleet.jobs.epoch if epoch == "agent-1" else "")
+    assert again.job_ids() == [job.id]
+    assert not (await program.job(job)).is_over
 
 
 async def test_an_agent_that_does_not_keep_up_is_sent_nothing_until_it_does(
@@ -426,6 +473,52 @@ async def test_an_agent_whose_memory_contradicts_ours_is_made_to_begin_anew(
     await clock_of(program).advance(11.0)
     assert again.closed() is LinkEnd.VIOLATION
     assert (await program.fleet.jobs.standing(host.id)).link.heard == 0
+
+
+async def test_an_agent_that_is_to_begin_anew_is_put_out_at_once_when_its_host_is_revoked(
+    program: FleetProgram, host: Host, agent: ConnectedAgent
+) -> None:
+    await agent.gone()
+    again = ConnectedAgent(program)
+    welcome = await again.opened(peer_epoch=program.fleet.jobs.epoch, last_seq_seen=3)
+    assert welcome.last_seq_seen == MORE_THAN_EVER_SENT
+    program.live.dismiss(host.id)
+    assert again.closed() is LinkEnd.REVOKED
+
+
+async def test_an_agent_that_reports_thousands_of_jobs_that_a_restored_backup_does_not_know(
+    program: FleetProgram, host: Host, agent: ConnectedAgent
+) -> None:
+    await agent.gone()
+    program.fleet.state.epoch = "restored"
+    again = ConnectedAgent(program)
+    await again.opened(peer_epoch="epoch-1", last_seq_seen=7)
+    for _ in range(500):
+        await again.finish(f"forgotten-{again.seq}")
+    assert again.closed() is None
+    assert (await program.fleet.jobs.standing(host.id)).link.heard == 500
+    assert again.link.said(PeerError)[0].code == "not_found"
+
+
+async def test_an_agent_that_speaks_of_other_hosts_jobs_without_end_is_put_out(
+    program: FleetProgram, agent: ConnectedAgent
+) -> None:
+    other = await program.add_host("other", token="other")
+    job = await program.submit(other)
+    for _ in range(101):
+        if agent.closed() is None:
+            await agent.finish(job.id)
+    assert agent.closed() is LinkEnd.TOO_MUCH
+
+
+async def test_of_what_an_agent_says_when_it_leaves_the_log_has_so_much(
+    agent: ConnectedAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        await agent.hear(Bye("because\n" + "x" * 10_000))
+    (line,) = [line for line in caplog.messages if "has ended" in line]
+    assert "because\\nxxx" in line
+    assert len(line) < 700
 
 
 # The end of links.

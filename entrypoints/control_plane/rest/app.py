@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from entrypoints.control_plane.rest import problems
 from entrypoints.control_plane.rest.deployments import deployments_router
 from entrypoints.control_plane.rest.enrolments import enrolments_router
-from entrypoints.control_plane.rest.guard import Guard
+from entrypoints.control_plane.rest.guard import Guard, NoTokensInUrls
 from entrypoints.control_plane.rest.headers import SecurityHeaders
 from entrypoints.control_plane.rest.hosts import hosts_router
 from entrypoints.control_plane.rest.jobs import jobs_router
@@ -42,6 +42,7 @@ def create_app(parts: Parts) -> FastAPI:
         # Their routes as they are: what is included is resolved anew for each request.
         app.router.routes.extend(router.routes)
     problems.install(app)
+    app.add_middleware(NoTokensInUrls)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(_Measured, parts=parts)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Response
 from application.control_plane.submitting import Terms
 from domain.fleet.access import Permission, Principal
 from entrypoints.control_plane.rest import views
-from entrypoints.control_plane.rest.answers import accepted_deployment, with_jobs
+from entrypoints.control_plane.rest.answers import accepted_deployment, changed_with_jobs, with_jobs
 from entrypoints.control_plane.rest.conditions import (
     IdempotencyKey,
     IdPath,
@@ -90,7 +90,7 @@ def _add_changing(router: APIRouter, parts: Parts) -> None:
     )
     async def cancel(deployment_id: IdPath) -> views.DeploymentWithJobs:
         view, jobs = await parts.deployments.cancel(deployment_id)
-        return await with_jobs(parts, view, jobs)
+        return await changed_with_jobs(parts, view, jobs)
 
 
 def _add_reading(router: APIRouter, parts: Parts) -> None:

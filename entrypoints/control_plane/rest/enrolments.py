@@ -31,7 +31,7 @@ def enrolments_router(parts: Parts) -> APIRouter:
         status_code=201,
         dependencies=[WRITE, NO_KEY],
         summary="Let a machine become a host",
-        description="The token is shown once. It is good once, for ten minutes.",
+        description="The token is shown once. It is good once, until the enrolment's `expires_at`.",
         operation_id="create_enrolment",
         responses=responses(409),
     )

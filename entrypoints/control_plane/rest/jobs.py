@@ -12,7 +12,7 @@ from domain.errors import NotFound
 from domain.fleet.access import Permission
 from domain.fleet.job import FleetJobState
 from entrypoints.control_plane.rest import views
-from entrypoints.control_plane.rest.answers import shown, shown_all
+from entrypoints.control_plane.rest.answers import changed, shown, shown_all
 from entrypoints.control_plane.rest.conditions import (
     HostQuery,
     IdPath,
@@ -103,7 +103,7 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         responses=responses(404),
     )
     async def show(job_id: IdPath) -> views.Job:
-        return await shown(parts, await parts.jobs.show(job_id), with_result=True)
+        return await shown(parts, await parts.jobs.show(job_id))
 
     @router.post(
         "/{job_id}/cancel",
@@ -116,7 +116,7 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         responses=responses(404, 409),
     )
     async def cancel(job_id: IdPath) -> views.Job:
-        return await shown(parts, await parts.jobs.cancel(job_id), with_result=True)
+        return await changed(parts, await parts.jobs.cancel(job_id))
 
 
 def _add_details(router: APIRouter, parts: Parts) -> None:

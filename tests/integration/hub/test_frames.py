@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import AsyncIterator
@@ -203,6 +204,19 @@ async def test_an_agent_that_floods_is_put_out(server: HubServer, agent: RawSock
     assert await agent.close_code() == 4429
 
 
+async def test_one_that_reports_what_a_restored_database_does_not_know_is_not(
+    server: HubServer, host: Host
+) -> None:
+    async with scripted_agent(server.url, token=TOKEN) as agent:
+        await agent.hello(peer_epoch="before", last_seq_seen=9)
+        for number in range(300):
+            await agent.finish(f"forgotten-{number}")
+        while (await agent.receive()).get("ack") != 300:
+            pass  # It is told of each, too.
+        assert (await server.program.fleet.jobs.standing(host.id)).link.heard == 300
+        assert server.program.live.is_online(host.id)
+
+
 async def test_an_agent_that_floods_with_garbage_is_put_out(agent: RawSocket) -> None:
     agent.send(frame(b"x") * 5000)
     assert await agent.close_code() == 4429
@@ -242,14 +256,31 @@ async def test_strangers_can_fill_only_so_much_memory(
 ) -> None:
     monkeypatch.setattr("adapters.websocket.hub_socket.MOST_FROM_STRANGERS", 500_000)
     async with raw_socket(server.port) as one, raw_socket(server.port) as another:
-        for stranger in (one, another):
+        for stranger, size in ((one, 300_000), (another, 250_000)):
             assert await stranger.request() == 101
             await stranger.read()
-            stranger.send(frame(b"x" * 300_000, length=MEBIBYTE))
-        codes = [await another.close_code()]
-        assert codes == [4429]
-    async with scripted_agent(server.url, token=TOKEN) as later:
-        await later.hello()
+            stranger.send(frame(b"x" * size, length=MEBIBYTE))
+        assert await one.close_code() is None
+        async with scripted_agent(server.url, token=TOKEN) as agent:
+            await agent.hello()
+        another.send(b"x" * 250_001)
+        assert await another.close_code() is None
+
+
+async def test_an_agent_that_says_little_comes_in_whatever_strangers_hold(
+    server: HubServer, bystander: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.websocket.hub_socket.MOST_FROM_STRANGERS", 500_000)
+    async with contextlib.AsyncExitStack() as strangers:
+        for _ in range(5):
+            stranger = await strangers.enter_async_context(raw_socket(server.port))
+            assert await stranger.request() == 101
+            await stranger.read()
+            stranger.send(frame(b"x" * 99_700, length=MEBIBYTE))
+        await asyncio.sleep(0.1)
+        for _ in range(20):
+            async with scripted_agent(server.url, token=TOKEN) as agent:
+                await agent.hello(hostname="h" * 250)
 
 
 async def test_to_v1_a_pong_says_that_what_came_before_it_is_safe(

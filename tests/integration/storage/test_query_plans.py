@@ -63,7 +63,7 @@ def _plans(connection: Connection, ask: Ask) -> str:
 @pytest.mark.parametrize(
     ("ask", "index"),
     [
-        (lambda tx: numbering.number_all(tx, [(A.id, NOW), (B.id, NOW)]), "open_jobs"),
+        (lambda tx: numbering.number_all(tx, [(A.id, NOW, 9), (B.id, NOW, 9)]), "open_jobs"),
         (lambda tx: job_queries.queued(tx.connection, A.id, 5), "open_jobs"),
         (lambda tx: job_queries.unfinished(tx.connection, A.id), "open_jobs"),
         (lambda tx: submitting.end_all_of(tx, A.id, NOW), "open_jobs"),

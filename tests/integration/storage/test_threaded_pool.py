@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from adapters.storage.threaded_pool import ThreadedPool
-from domain.errors import Busy
+from domain.errors import StorageBusy
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_a_connection_is_used_again_and_reads_in_its_own_thread(pool: Thre
 
 async def test_where_others_have_them_all_for_too_long_it_is_busy(pool: ThreadedPool) -> None:
     async with pool.connection():
-        with pytest.raises(Busy):
+        with pytest.raises(StorageBusy):
             await _read(pool)
     assert await _read(pool)
 

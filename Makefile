@@ -61,6 +61,10 @@ test-faults: $(READY) image ## Make faults by the thousand on the real engine, f
 test-fleet: $(READY) postgres ## Let 500 agents of v2 and 50 of v1 loose on the control plane, on both databases
 	FLEET_AGENTS=500 $(BIN)/python -m pytest tests/integration/fleet $(ARGS)
 
+.PHONY: kill-sweep
+kill-sweep: $(READY) postgres ## Kill the control plane around each commit and message; ARGS=... goes to it
+	$(BIN)/python -m tests.fleet.kill_sweep $(ARGS)
+
 .PHONY: check
 check: $(READY) ## Check format, rules, types, imports, and the unit file; run nothing
 	$(BIN)/ruff format --check .

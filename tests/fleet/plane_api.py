@@ -9,7 +9,10 @@ import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Self
+
+import h11
 
 from tests.fleet.checking import PlaneJob
 from tests.fleet.identity import HostKey
@@ -20,6 +23,7 @@ API: Final = "/api/v1"
 COMPOSE: Final = "services:\n  web:\n    image: example\n"
 PAGE: Final = 500
 PATIENCE_S: Final = 30.0
+AWAY_S: Final = 0.1
 AT_ONCE: Final = 32
 """How many requests are under way when there are many to make."""
 
@@ -33,11 +37,20 @@ class Refused(Exception):
         self.problem = reply.content
 
 
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """What a feed tells; `number` is 0 of what has none."""
+
+    name: str
+    data: dict[str, Any]
+    number: int = 0
+
+
 class PlaneApi:
     """With the administrator's token. An async context manager.
 
     Where it says that there is too much to do at the moment, it is asked again: so often was that, says
-    `busy`.
+    `busy`. So is a deployment that is not answered, as by one that was killed: under the same key.
     """
 
     def __init__(
@@ -70,7 +83,13 @@ class PlaneApi:
         headers = {"Idempotency-Key": secrets.token_hex(16)} if path == "/deployments" else {}
         deadline = time.monotonic() + self._patience_s
         while True:
-            reply = await self.http.ask(method, API + path, body, headers)
+            try:
+                reply = await self.http.ask(method, API + path, body, headers)
+            except (OSError, h11.ProtocolError):
+                if not headers or time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(AWAY_S)
+                continue
             if reply.status != 503 or time.monotonic() >= deadline:
                 break
             self.busy += 1
@@ -83,7 +102,7 @@ class PlaneApi:
         """Whether it serves; False, too, where nobody listens."""
         try:
             return (await self.http.ask("GET", "/readyz")).status == 200
-        except OSError:
+        except (OSError, h11.ProtocolError):
             return False
 
     # Hosts.
@@ -181,7 +200,12 @@ class PlaneApi:
 
     async def follow(self, path: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """The events of a feed, from its beginning to its end: name and data."""
-        async with self.http.stream(API + path) as pieces:
+        async for event in self.events(path):
+            yield event.name, event.data
+
+    async def events(self, path: str, after: int = 0) -> AsyncIterator[FeedEvent]:
+        """The events of a feed behind the one with that number, as they come."""
+        async with self.http.stream(f"{API}{path}?after={after}") as pieces:
             rest = b""
             async for piece in pieces:
                 *events, rest = (rest + piece).split(b"\n\n")
@@ -190,4 +214,5 @@ class PlaneApi:
                         line.split(b": ", 1) for line in event.split(b"\n") if b": " in line
                     )
                     if b"data" in fields:
-                        yield fields[b"event"].decode(), json.loads(fields[b"data"])
+                        data = json.loads(fields[b"data"])
+                        yield FeedEvent(fields[b"event"].decode(), data, int(fields.get(b"id", 0)))

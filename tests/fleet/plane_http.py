@@ -33,6 +33,14 @@ class Reply:
         return json.loads(self.content)
 
 
+class NotStreamed(OSError):
+    """A stream was refused; `status` is HTTP's."""
+
+    def __init__(self, path: str, status: int) -> None:
+        super().__init__(f"{path}: HTTP {status}")
+        self.status = status
+
+
 class _Line:
     """One connection, which carries one request after another."""
 
@@ -92,13 +100,13 @@ class PlaneHttp:
 
     @contextlib.asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The content of an answer to a GET, as it comes."""
+        """The content of an answer to a GET, as it comes; raises `NotStreamed`, and as `ask` does."""
         line = await self._new_line()
         try:
             self._send(line, "GET", path, None, {})
             response = await line.event()
             if response.status_code != 200:
-                raise OSError(f"{path}: HTTP {response.status_code}")
+                raise NotStreamed(path, response.status_code)
             yield self._pieces(line)
         finally:
             line.close()

@@ -10,9 +10,10 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from tests.fleet.plane_api import PATIENCE_S, PlaneApi
 
@@ -22,15 +23,38 @@ LOOK_EVERY_S: Final = 0.01
 _TOKEN: Final = re.compile(r"\bida_[A-Za-z0-9_-]{20,}")
 
 
+class Child(Protocol):
+    """A process, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+
+Beginning = Callable[[Path, Mapping[str, str], Path], Child]
+"""How the program is started: in a directory, with an environment, and a file for what it prints."""
+
+
 class PlaneFailed(Exception):
-    """It ended, or does not serve."""
+    """It ended, or does not serve; `code` is what it ended with, if it has."""
+
+    def __init__(self, why: str, code: int | None = None) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 class PlaneProcess:
     """It keeps its state below `home`, whatever happens to its process, and listens on `port`.
 
     `token` is the administrator's, which is printed at the first start alone. It is ended with `kill`
-    or `stop` before whoever started it ends.
+    or `stop` before whoever started it ends. `begin` starts it, where it is not simply run.
     """
 
     def __init__(
@@ -39,14 +63,16 @@ class PlaneProcess:
         port: int,
         *,
         python: Path | None = None,
+        begin: Beginning | None = None,
         settings: Mapping[str, str] | None = None,
+        token: str = "",
     ) -> None:
         self.port = port
-        self.token = ""
+        self.token = token
         self._home = home
-        self._python = str(python or sys.executable)
+        self._begin = begin or partial(_run, str(python or sys.executable))
         self._settings = dict(settings or {})
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self._starts = 0
 
     @property
@@ -75,21 +101,16 @@ class PlaneProcess:
         """To speak with it; as an async context manager."""
         return PlaneApi(url or self.url, self.token, tls=tls, patience_s=patience_s)
 
-    async def start(self) -> float:
-        """Start it and wait until it serves; how many seconds that took."""
+    async def start(self, settings: Mapping[str, str] | None = None) -> float:
+        """Start it and wait until it serves; how many seconds that took.
+
+        `settings` are for this time alone. Raises `PlaneFailed`, with the exit code where it has ended.
+        """
         assert self._process is None
         self._starts += 1
         begun = time.monotonic()
-        with self._log_file.open("wb") as log:
-            # Not asyncio's: the next test, on another event loop, may use it too.
-            self._process = subprocess.Popen(  # noqa: ASYNC220
-                [self._python, "-I", "-m", "entrypoints.control_plane"],
-                cwd=self._home,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        environment = self._environment() | dict(settings or {})
+        self._process = self._begin(self._home, environment, self._log_file)
         try:
             await self._ready()
         except BaseException:
@@ -110,6 +131,12 @@ class PlaneProcess:
             self._process.wait()
         self._process = None
 
+    async def ended(self) -> int:
+        """Wait until it ends by itself, and return its exit code; after `kill`, that of a kill."""
+        process = self._process
+        assert process is not None
+        return await asyncio.to_thread(process.wait)
+
     async def stop(self) -> int:
         """Ask it to end, and return its exit code."""
         assert self._process is not None
@@ -124,7 +151,7 @@ class PlaneProcess:
             while not await api.is_ready():
                 assert self._process is not None
                 if (code := self._process.poll()) is not None:
-                    raise PlaneFailed(f"it ended with {code}:\n{self.log[-4000:]}")
+                    raise PlaneFailed(f"it ended with {code}:\n{self.log[-4000:]}", code)
                 await asyncio.sleep(LOOK_EVERY_S)
 
     @property
@@ -139,3 +166,16 @@ class PlaneProcess:
             "CONTROL_PLANE_LISTEN": f"127.0.0.1:{self.port}",
             **self._settings,
         }
+
+
+def _run(python: str, home: Path, environment: Mapping[str, str], log: Path) -> Child:
+    with log.open("wb") as printed:
+        # Not asyncio's: the next test, on another event loop, may use it too.
+        return subprocess.Popen(
+            [python, "-I", "-m", "entrypoints.control_plane"],
+            cwd=home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
+        )

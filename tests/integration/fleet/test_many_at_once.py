@@ -33,6 +33,9 @@ LABELS = {"fleet": "all"}
 PACE = {"first_s": 0.1, "longest_s": 2.0}
 EVERYWHERE = 2
 SINGLY = 40
+JOBS = EVERYWHERE * (AGENTS + PLAIN) + SINGLY
+KILLED_AT = (("commands", 0.05), ("accepts", 0.3), ("results", 0.6))
+"""What agents have done by then, and of how many of the jobs."""
 PATIENCE_S = 500.0
 
 
@@ -58,6 +61,14 @@ class Rig:
         ]
         return [one["id"] for one in made]
 
+    async def die(self) -> None:
+        """Again and again: while it is asked, while it sends, and while it hears."""
+        for what, share in KILLED_AT:
+            least = int(share * JOBS)
+            await self.fleet.ask("counted", what=what, least=least, patience_s=PATIENCE_S)
+            self.plane.kill()
+            await self.plane.start()
+
     async def all_over(self, deployments: Sequence[str]) -> list[PlaneJob]:
         """What the control plane says of its jobs once all of them are over."""
         async with asyncio.timeout(PATIENCE_S):
@@ -67,7 +78,7 @@ class Rig:
                 ]
                 assert events[-1] == "end"
         jobs = await self.api.plane_jobs()
-        assert len(jobs) == EVERYWHERE * (AGENTS + PLAIN) + SINGLY
+        assert len(jobs) == JOBS
         return jobs
 
     async def check(self, jobs: Sequence[PlaneJob]) -> None:
@@ -137,9 +148,8 @@ async def test_killed_in_the_middle_it_loses_nothing_and_does_nothing_twice(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
     async with rig(tmp_path, **settings) as it:
-        deployments = await it.deploy()
-        for _ in range(2):
-            it.plane.kill()
-            await it.plane.start()
+        async with asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(it.deploy(), name="asking")
+            tasks.create_task(it.die(), name="dying")
         await it.fleet.ask("online", patience_s=PATIENCE_S)
-        await it.check(await it.all_over(deployments))
+        await it.check(await it.all_over(asking.result()))

@@ -20,7 +20,7 @@ from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
 from domain.fleet.link_state import Heard, LinkState, Numbered, Outgoing, Recorded, Standing
 from domain.fleet.page import Page, PageRequest
-from domain.link_messages import OutputChunk, Result
+from domain.link_messages import OutputChunk, Reject, Result
 
 _LEAST_WEIGHT: Final = 512
 """About what an operation holds in memory beside what it writes."""
@@ -185,7 +185,9 @@ def _weight_of(heard: Heard) -> int:
             case OutputChunk():
                 weight += len(message.chunk)
             case Result():
-                weight += len(message.logs) + len(message.error)
+                weight += len(message.logs) + len(message.error) + len(repr(message.data))
+            case Reject():
+                weight += len(message.error) + len(repr(message.data))
             case _:
                 pass
     return weight

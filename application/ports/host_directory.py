@@ -112,7 +112,8 @@ class HostDirectory(Protocol):
     async def revoke(self, host_id: HostId, at: float) -> Revoked:
         """Let nobody connect as this host any more, and free its name. Again changes nothing.
 
-        Its jobs that are not over end as failed, with the reason `revoked`. Raises `NotFound`.
+        Its jobs that are not over end as failed, with the reason `revoked`, and nothing is outgoing to
+        it any more. Raises `NotFound`.
         """
         ...
 

@@ -259,7 +259,7 @@ class JobStore(Protocol):
         """Forget output, logs and payloads of at most `limit` jobs that ended before; return how many.
 
         Job, state, times and error stay, and of commands that change something the result's `data`.
-        What is still outgoing is not forgotten. Idempotency keys of requests that were made before
-        are, too.
+        So it is with those whose number is still outgoing: they are not wanted, and their payload is
+        not read. Idempotency keys of requests that were made before are forgotten, too.
         """
         ...

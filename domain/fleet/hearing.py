@@ -65,17 +65,6 @@ class TrackedJob:
         return len(others) < MOST_PLACES
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedWithForgotten(Recorded):
-    """`forgotten` are those of the `strays` that no host has, as a message told that was the next one.
-
-    After a backup was restored, agents report what it does not know: that is as it should be, and can
-    happen once with each number, so it is told apart from what only ever is wrong.
-    """
-
-    forgotten: tuple[str, ...] = ()
-
-
 @dataclass(slots=True)
 class _Outcome:
     """Dictionaries stand for sets that keep an order."""
@@ -133,14 +122,14 @@ class Hearing:
             elif message.seq > number:
                 is_whole = False
         confirmed = max(link.confirmed, min(heard.confirmed or 0, link.next_seq - 1))
-        recorded = Recorded(
+        return Recorded(
             link=LinkState(link.host_id, link.agent_epoch, number, link.next_seq, confirmed),
             changed=tuple(outcome.changed),
             ended=tuple(outcome.ended),
             strays=tuple(outcome.strays),
+            forgotten=tuple(outcome.forgotten),
             output_seen=outcome.output_seen,
         )
-        return _with_forgotten(recorded, tuple(outcome.forgotten))
 
     def _take(self, heard: Heard, message: SequencedSaid, outcome: _Outcome) -> None:
         tracked = self._job_of(heard.host_id, message.job_id, outcome)
@@ -259,19 +248,6 @@ class Hearing:
             outcome.strays[job_id] = None
             return None
         return tracked
-
-
-def _with_forgotten(recorded: Recorded, forgotten: tuple[str, ...]) -> Recorded:
-    if not forgotten:
-        return recorded
-    return RecordedWithForgotten(
-        recorded.link,
-        recorded.changed,
-        recorded.ended,
-        recorded.strays,
-        recorded.output_seen,
-        forgotten,
-    )
 
 
 def state_entry(job: FleetJob, number: int, at: float) -> FeedEntry:

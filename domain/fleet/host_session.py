@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from domain.fleet.allowance import Allowance
-from domain.fleet.hearing import RecordedWithForgotten
 from domain.fleet.host_effects import (
     GO_ON,
     EndOfLink,
@@ -144,7 +143,7 @@ class HostSession:
         for job_id in recorded.strays:
             self.complain("not_found", f"job {job_id!r} is none of this host's")
         # Agents keep thousands of results of jobs that a restored backup does not know.
-        free = len(recorded.forgotten) if isinstance(recorded, RecordedWithForgotten) else 0
+        free = len(recorded.forgotten)
         if not self._calm.take(_STRAY_COSTS * (len(recorded.strays) - free), now):
             return _end(LinkEnd.TOO_MUCH, "too much about jobs that are none of this host's")
         return ()

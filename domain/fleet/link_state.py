@@ -111,11 +111,15 @@ class Recorded:
 
     Those that `ended` are among those that `changed`, each once, in the order in which that was
     heard. `strays` are ids of jobs that are no job of this host, whose messages changed nothing.
+    `forgotten` are those of them that no host has, as a message told that was the next one: after a
+    backup was restored, agents report what it does not know. That is as it should be, and can happen
+    once with each number.
     """
 
     link: LinkState
     changed: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
     output_seen: Mapping[str, OutputPosition] = field(default_factory=dict)
     """Up to where the output of the jobs that have printed is durable here."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from domain.errors import NotFound
-from domain.fleet.hearing import RecordedWithForgotten
 from domain.fleet.job import Delivery, FleetJobState, JobResult
 from domain.fleet.link_state import LinkState, Recorded
 from domain.job import JobState
@@ -242,7 +241,7 @@ class JobRecordingContract:
             result(5, "x" * 1024),
             running=["job-1"],
         )
-        assert recorded == RecordedWithForgotten(
+        assert recorded == Recorded(
             LinkState(b.id, heard=5),
             changed=("job-2",),
             strays=("job-1", "unknown", "\0\ud800", "x" * 1024),

@@ -37,8 +37,11 @@ class _Server(uvicorn.Server):
 class HubServer:
     """A running one."""
 
-    def __init__(self, program: FleetProgram, server: uvicorn.Server, port: int) -> None:
+    def __init__(
+        self, program: FleetProgram, hub: AgentHub, server: uvicorn.Server, port: int
+    ) -> None:
         self.program = program
+        self.hub = hub
         self.port = port
         self._server = server
 
@@ -97,7 +100,7 @@ async def hub_server(
             async with asyncio.timeout(PATIENCE_S):
                 while not server.started:  # noqa: ASYNC110 - nor of this
                     await asyncio.sleep(0.01)
-            yield HubServer(program, server, port_of(listener))
+            yield HubServer(program, hub, server, port_of(listener))
         finally:
             server.should_exit = True
             await serving

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from domain.errors import InvalidInput
-from domain.fleet.hearing import RecordedWithForgotten
 from domain.fleet.host import HostId
 from domain.fleet.host_effects import (
     EndOfLink,
@@ -329,11 +328,11 @@ def test_an_agent_that_reports_what_a_restored_backup_does_not_know_is_not_put_o
     script = Script()
     ids = tuple(f"job-{n}" for n in range(4096))
     link = LinkState(HOST, "agent", len(ids))
-    told = RecordedWithForgotten(link, strays=ids, forgotten=ids)
+    told = Recorded(link, strays=ids, forgotten=ids)
     assert script.session.recorded(told, script.now) == ()
     assert isinstance(script.said()[0], PeerError)
     others = tuple(f"other-{n}" for n in range(101))
-    told = RecordedWithForgotten(link, strays=(*ids, *others), forgotten=ids)
+    told = Recorded(link, strays=(*ids, *others), forgotten=ids)
     assert end_of(list(script.session.recorded(told, script.now))) is LinkEnd.TOO_MUCH
 
 

@@ -79,7 +79,8 @@ class Host(BaseModel):
     facts: dict[str, Any] = Field(description="Of its last heartbeat; docs/protocol-v2.md has them")
     protocol: int | None = Field(examples=[2])
     delivery: Guarantee | None = Field(
-        description="`at_least_once`: over protocol v1, a command whose answer is lost is sent again"
+        description="`at_least_once`: over protocol v1, a command whose answer is lost is sent again, "
+        "but for restarts, removals and rollbacks, which are sent at most once"
     )
     cancel: bool | None = Field(description="Whether what was sent can be canceled")
     live_output: bool | None = Field(description="Whether output comes while a job runs")

@@ -270,14 +270,14 @@ async def test_strangers_can_fill_only_so_much_memory(
 async def test_an_agent_that_says_little_comes_in_whatever_strangers_hold(
     server: HubServer, bystander: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.websocket.hub_socket.MOST_FROM_STRANGERS", 500_000)
     async with contextlib.AsyncExitStack() as strangers:
         for _ in range(5):
             stranger = await strangers.enter_async_context(raw_socket(server.port))
             assert await stranger.request() == 101
             await stranger.read()
-            stranger.send(frame(b"x" * 99_700, length=MEBIBYTE))
-        await asyncio.sleep(0.1)
+            stranger.send(frame(b"x" * 100_000, length=MEBIBYTE))
+        await server.until(lambda: server.hub.from_strangers >= 500_000, "all of it is there")
+        monkeypatch.setattr("adapters.websocket.hub_socket.MOST_FROM_STRANGERS", 400_000)
         for _ in range(20):
             async with scripted_agent(server.url, token=TOKEN) as agent:
                 await agent.hello(hostname="h" * 250)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.fleet.kill_sweep.actors import ACTORS
 from tests.fleet.kill_sweep.case import Report
 from tests.fleet.kill_sweep.nursery import Nursery
 from tests.fleet.kill_sweep.strikes import Fault
@@ -28,7 +29,7 @@ def _swept(kind: str, faults: Iterable[Fault], options: argparse.Namespace) -> b
     started = time.monotonic()
     with Nursery() as nursery, template(kind, nursery) as made:
         if not options.case:
-            counts = count(made, nursery)
+            counts = count(options.scenario or ACTORS, made, nursery)
             for scenario, report in counts.items():
                 _say(f"{kind}: {scenario} passes {len(report.points)} points")
                 _tell(report, verbose=options.verbose)
@@ -77,6 +78,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--database", action="append", choices=DATABASES, help="given again, both; without, too"
+    )
+    parser.add_argument(
+        "--scenario", action="append", choices=ACTORS, help="given again, several; without, all"
     )
     parser.add_argument("--times", type=int, default=1, help="run the cases so often")
     parser.add_argument("--every", type=int, default=1, help="only every so many-th case")

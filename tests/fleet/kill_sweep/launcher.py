@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -29,9 +31,10 @@ def main() -> None:
     """One child after another: its process id is printed when it is there, its exit code when it ends.
 
     It is buried when the next one is born, so that its id is nobody else's for as long as it matters.
+    Where stdin ends, whoever wanted it is gone, and so is it.
     """
     ended = 0
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         if ended:
             os.waitpid(ended, 0)
         birth = json.loads(line)
@@ -39,9 +42,22 @@ def main() -> None:
         if ended == 0:
             _live(**birth)
         _say(ended)
-        end = os.waitid(os.P_PID, ended, os.WEXITED | os.WNOWAIT)
-        assert end is not None
-        _say(end.si_status if end.si_code == os.CLD_EXITED else -end.si_status)
+        _say(_end_of(ended))
+
+
+def _end_of(pid: int) -> int:
+    """Its exit code, once it has ended."""
+    fd = os.pidfd_open(pid)
+    try:
+        if fd not in select.select([fd, sys.stdin], [], [])[0]:
+            os.kill(
+                pid, signal.SIGKILL
+            )  # Nothing is said before it has ended: this is the end of stdin.
+        end = os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOWAIT)
+    finally:
+        os.close(fd)
+    assert end is not None
+    return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
 
 
 def _say(number: int) -> None:

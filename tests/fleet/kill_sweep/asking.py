@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from typing import Any, Final
 
 import h11
@@ -19,6 +20,7 @@ from tests.fleet.plane_api import API, COMPOSE, PlaneApi, Refused
 from tests.fleet.plane_http import Reply
 
 REPLAYED: Final = "idempotent-replayed"
+LOOK_S: Final = 0.01
 
 
 class Asking:
@@ -45,9 +47,19 @@ class Asking:
 
     async def cancel(self, follower: Follower) -> None:
         """Ask for a job's end; there is no key for that, as a second time changes nothing."""
-        reply = await self._answered(f"/jobs/{follower.job_id}/cancel", None, {})
+        reply = await self._answered("POST", f"/jobs/{follower.job_id}/cancel")
         if reply.status != 202:
             raise Refused(f"canceling {follower.job_id}", reply)
+
+    async def gone(self, host: str) -> None:
+        """Wait until the control plane has noticed that the agent of a host is away."""
+        while True:
+            reply = await self._answered("GET", f"/hosts/{host}")
+            if reply.status != 200:
+                raise Refused(host, reply)
+            if not reply.json()["online"]:
+                return
+            await asyncio.sleep(LOOK_S)
 
     async def ask_all_again(self) -> None:
         """Each request, under its key."""
@@ -65,21 +77,27 @@ class Asking:
         return follower
 
     async def _send(self, one: Asked) -> Reply:
-        reply = await self._answered(one.path, one.body, {"Idempotency-Key": one.key})
+        reply = await self._answered("POST", one.path, one.body, {"Idempotency-Key": one.key})
         if reply.status != 202:
             raise Refused(one.path, reply)
         one.answers.append(_ids_in(reply.json()))
         return reply
 
-    async def _answered(self, path: str, body: object, headers: dict[str, str]) -> Reply:
+    async def _answered(
+        self,
+        method: str,
+        path: str,
+        body: object | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         while True:
             number = self._lives.number
             try:
-                return await self._api.http.ask("POST", API + path, body, headers)
+                return await self._api.http.ask(method, API + path, body, headers)
             except (OSError, h11.ProtocolError):
                 await self._lives.next(number)
             if self._is_careless:
-                headers = {}
+                headers = None
 
 
 def _ids_in(answer: dict[str, Any]) -> tuple[str, ...]:

@@ -78,6 +78,7 @@ class Scenario:
     async def _while_it_is_away(self) -> None:
         """What waits for a host is superseded, canceled, and carried out when it comes."""
         self._agent.kill()
+        await self._asking.gone(self._host)
         older = await self._asking.deploy(PROJECT, self._host, ends="superseded")
         newer = await self._asking.deploy(PROJECT, self._host, ends="succeeded")
         unwanted = await self._asking.deploy("shop", self._host, ends="canceled")

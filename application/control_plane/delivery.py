@@ -13,12 +13,11 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from application.control_plane.link_tools import LinkTools, is_running
+from application.control_plane.link_tools import LinkTools, LiveLink, is_running
 from application.control_plane.times import seconds_now
-from application.ports.agent_link import AgentLink, CommandFrame
+from application.ports.agent_link import CommandFrame
 from domain.errors import StorageUnavailable
 from domain.fleet.changes import EXPIRED
-from domain.fleet.host import HostId
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.host_session import HostSession
 from domain.fleet.job import FleetJobState
@@ -37,31 +36,12 @@ NO_JOB: Final = "no-job"
 cannot be left out. Jobs have other ids."""
 
 
-class Listener(Protocol):
+class Listener(LiveLink, Protocol):
     """To whom it is said."""
-
-    @property
-    def host_id(self) -> HostId:
-        """Known by now."""
-        ...
-
-    @property
-    def link(self) -> AgentLink:
-        """Where."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is nobody any more."""
-        ...
 
     @property
     def session(self) -> HostSession:
         """What has been said so far."""
-        ...
-
-    def end(self, end: LinkEnd, reason: str) -> None:
-        """End the link."""
         ...
 
 

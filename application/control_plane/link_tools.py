@@ -6,13 +6,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, Protocol, TypeGuard
 
 from application.control_plane.payloads import Payloads
 from application.control_plane.times import seconds_now
+from application.ports.agent_link import AgentLink
 from application.ports.clock import Clock
 from application.ports.job_store import JobStore
 from domain.errors import NotFound, StorageUnavailable
+from domain.fleet.host import HostId
+from domain.fleet.host_effects import LinkEnd
 from domain.fleet.job import FleetJobState
 
 logger = logging.getLogger(__name__)
@@ -26,7 +29,33 @@ LONGEST_RETRY_S: Final = 5.0
 SAID_AGAIN_AFTER_S: Final = 30.0
 PAYLOAD_LOST: Final = "payload_lost"
 
+LONGEST_WORDS: Final = 500
+"""Of what an agent says, in the log."""
+
 Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class LiveLink(Protocol):
+    """A link once it is known whose it is, as those see it who send and write down what is said on it."""
+
+    @property
+    def host_id(self) -> HostId:
+        """Whose agent it is."""
+        ...
+
+    @property
+    def link(self) -> AgentLink:
+        """Where it is heard and spoken to."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is heard or said."""
+        ...
+
+    def end(self, end: LinkEnd, reason: str) -> None:
+        """End it; harmless again."""
+        ...
 
 
 class Crew:

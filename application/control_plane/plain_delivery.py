@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Final, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from application.control_plane.link_tools import LinkTools, is_running
+from application.control_plane.link_tools import LinkTools, LiveLink, is_running
 from application.control_plane.presence import AttendedLink
 from application.control_plane.times import seconds_now
-from application.ports.agent_link import AgentLink, CommandFrame
+from application.ports.agent_link import CommandFrame
 from domain.errors import StorageUnavailable
-from domain.fleet.host import HostId
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.job import FleetJob, FleetJobState
 from domain.fleet.plain_results import CONVERGING, QUESTIONS
@@ -25,29 +24,6 @@ OUTCOME_S: Final = 300.0
 """So long after a reconnect the final response of a job may come that must not be sent again: it may
 have been running all the while."""
 OUTCOME_UNKNOWN: Final = "outcome_unknown"
-
-
-class PlainListener(Protocol):
-    """To whom it is sent."""
-
-    @property
-    def host_id(self) -> HostId:
-        """Whose agent it is."""
-        ...
-
-    @property
-    def link(self) -> AgentLink:
-        """Where."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is nobody any more."""
-        ...
-
-    def end(self, end: LinkEnd, reason: str) -> None:
-        """End the link."""
-        ...
 
 
 class PlainDelivery:
@@ -63,7 +39,7 @@ class PlainDelivery:
         "_was_left",
     )
 
-    def __init__(self, tools: LinkTools, listener: PlainListener) -> None:
+    def __init__(self, tools: LinkTools, listener: LiveLink) -> None:
         self._tools = tools
         self._listener = listener
         # Jobs whose final response is awaited, each with the moment at which that is given up, if any.
@@ -130,19 +106,35 @@ class PlainDelivery:
         if self._previous is not None:
             await self._previous.settled()
             self._previous = None
-        if self._was_left:
-            await self._take_up()
-            self._was_left = False
         await self._give_up()
+        if self._was_left:
+            # An earlier link may have marked a job as sent, and that may become visible only now: asked
+            # for in this order, it is among the one or the other, or both. What cannot be sent now
+            # is asked for in this way again.
+            queued = await self._queued()
+            await self._take_up()
+            if not await self._send_all(queued):
+                return
+            self._was_left = False
         if not self._may_send():
             return
-        queued = await self._tools.store.queued(self._listener.host_id, MOST_UNDER_WAY)
-        for job in queued:
-            if not self._may_send():
-                return
-            await self._send(job)
+        queued = await self._queued()
+        await self._send_all(queued)
         # Some may have ended instead, as what they ask for is lost.
         self._again = self._again or len(queued) == MOST_UNDER_WAY
+
+    async def _queued(self) -> Sequence[FleetJob]:
+        return await self._tools.store.queued(self._listener.host_id, MOST_UNDER_WAY)
+
+    async def _send_all(self, jobs: Iterable[FleetJob]) -> bool:
+        """False where there is no room for all of them."""
+        for job in jobs:
+            if job.id in self._under_way:
+                continue
+            if not self._may_send():
+                return False
+            await self._send(job)
+        return True
 
     async def _take_up(self) -> None:
         """Deal with what was sent on an earlier link, and has had no final response."""

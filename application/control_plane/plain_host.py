@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from application.control_plane.link_tools import LinkTools
+from application.control_plane.link_tools import LONGEST_WORDS, LinkTools
 from application.control_plane.plain_delivery import PlainDelivery
 from application.control_plane.presence import LiveHosts
 from application.control_plane.recording import Recording
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 PING_S: Final = 30.0
 SILENCE_S: Final = 90.0
-LONGEST_WORDS: Final = 500
-"""Of what an agent says, in the log."""
 USELESS: Final = 200
 USELESS_PER_S: Final = 2.0
 """Frames that cannot be used, or are about jobs that are none of the host's."""

@@ -11,12 +11,10 @@ import itertools
 import logging
 from typing import Final, Protocol
 
-from application.control_plane.link_tools import LinkTools, is_running
+from application.control_plane.link_tools import LinkTools, LiveLink, is_running
 from application.control_plane.times import seconds_now
-from application.ports.agent_link import AgentLink
 from domain.errors import NotFound, StorageUnavailable
 from domain.fleet.allowance import Allowance
-from domain.fleet.host import HostId
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.link_state import Heard, Recorded
 from domain.link_messages import Accept, OutputChunk, SequencedSaid
@@ -34,30 +32,11 @@ Past that it is heard more slowly, so that the others are heard too.
 """
 
 
-class Speaker(Protocol):
-    """Whose words are written down."""
-
-    @property
-    def host_id(self) -> HostId:
-        """Known by now."""
-        ...
-
-    @property
-    def link(self) -> AgentLink:
-        """Where it speaks."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the link is over: what is not written by then is said again on the next one."""
-        ...
+class Speaker(LiveLink, Protocol):
+    """Whose words are written down; what is not by the end of the link is said again on the next one."""
 
     def recorded(self, recorded: Recorded) -> None:
         """Something is durable."""
-        ...
-
-    def end(self, end: LinkEnd, reason: str) -> None:
-        """End the link."""
         ...
 
 

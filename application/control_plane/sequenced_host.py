@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from application.control_plane.delivery import Delivery
-from application.control_plane.link_tools import LinkTools
+from application.control_plane.link_tools import LONGEST_WORDS, LinkTools
 from application.control_plane.opening_stage import OpeningStage
 from application.control_plane.presence import AttendedLink, LiveHosts
 from application.control_plane.recording import Recording
@@ -36,8 +36,6 @@ from domain.link_messages import GoAway, Heard, PeerError, Unusable, Welcome
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WORDS: Final = 500
-"""Of what an agent says, in the log."""
 MOST_GRIEVANCES: Final = 20
 """Of one link, for the log."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -11,9 +12,9 @@ from application.control_plane.plain_host import USELESS
 from domain.commands import RestartCompose
 from domain.errors import InvalidInput, StorageUnavailable
 from domain.events import UNKNOWN_JOB, JobCompleted, JobFailed, JobReceived
-from domain.fleet.host import Host
+from domain.fleet.host import Host, HostId
 from domain.fleet.host_effects import LinkEnd
-from domain.fleet.job import FleetJobState
+from domain.fleet.job import FleetJob, FleetJobState
 from domain.link_messages import Unusable
 from domain.project import ProjectName
 from tests.builders import deploy, status, stop
@@ -237,6 +238,68 @@ async def test_a_newer_link_begins_once_nothing_of_the_older_is_on_its_way(
     assert agent.closed() is LinkEnd.REPLACED
     assert again.commands() == []
     assert (await program.job(job)).state is FleetJobState.SUCCEEDED
+
+
+async def test_a_job_that_is_being_marked_as_sent_when_its_link_ends_is_sent_on_the_next(
+    program: FleetProgram, host: Host, agent: ConnectedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = program.fleet.jobs
+    mark_sent, queued, unfinished = jobs.mark_sent, jobs.queued, jobs.unfinished
+    becomes_visible = asyncio.Event()
+    commits = []
+
+    async def cancelled_and_carried_out(job_id: str, at: float) -> bool:
+        """A transaction goes on when nobody waits for it any more."""
+
+        async def commit() -> bool:
+            await becomes_visible.wait()
+            return await mark_sent(job_id, at)
+
+        commits.append(asyncio.create_task(commit()))
+        return await asyncio.shield(commits[-1])
+
+    asked: list[bool] = []
+
+    async def visible_before_the_second_question() -> None:
+        if asked:
+            becomes_visible.set()
+            await asyncio.gather(*commits)
+        asked.append(True)
+
+    async def queued_then(host_id: HostId, limit: int) -> Sequence[FleetJob]:
+        await visible_before_the_second_question()
+        return await queued(host_id, limit)
+
+    async def unfinished_then(host_id: HostId) -> Sequence[FleetJob]:
+        await visible_before_the_second_question()
+        return await unfinished(host_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "mark_sent", cancelled_and_carried_out)
+        job = await program.submit(host)
+        await settle()
+        await agent.gone()
+        await settle()
+    assert len(commits) == 1
+    monkeypatch.setattr(jobs, "queued", queued_then)
+    monkeypatch.setattr(jobs, "unfinished", unfinished_then)
+    second = await connected(program)
+    assert second.job_ids() == [job.id]
+    assert (await program.job(job)).sent_at is not None
+
+
+async def test_what_does_not_fit_beside_what_was_left_follows_in_order(
+    program: FleetProgram, host: Host, agent: ConnectedAgent
+) -> None:
+    left = [await program.submit(host, RESTART) for _ in range(3)]
+    await settle()
+    await agent.gone()
+    new = [await program.submit(host, stop(f"p{n}")) for n in range(MOST_UNDER_WAY)]
+    second = await connected(program)
+    await settle(500)
+    assert second.job_ids() == [job.id for job in new[: -len(left)]]
+    await pass_time(program, OUTCOME_S + 60.0)
+    assert second.job_ids() == [job.id for job in new]
 
 
 async def test_a_host_goes_over_to_v2_with_what_v1_left(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from application.control_plane.jobs import Jobs
+from application.control_plane.paging import pages_of
 from application.control_plane.payloads import Payloads
 from application.control_plane.submitting import AcceptedDeployment, Submitting, Terms
 from application.ports.job_store import JobQuery, JobStore
@@ -79,7 +80,8 @@ class Deployments:
     async def cancel(self, deployment_id: str) -> tuple[DeploymentView, Page[FleetJob]]:
         """End those of its jobs that are not over, as far as their agents can. Raises `NotFound`."""
         deployment = await self._store.deployment(DeploymentId(deployment_id))
-        async with aclosing(self._jobs_of(deployment.id, _OPEN, CANCELED_AT_ONCE)) as pages:
+        open_ones = JobQuery(deployment_id=deployment.id, states=_OPEN)
+        async with aclosing(self._pages(open_ones, CANCELED_AT_ONCE)) as pages:
             async for jobs in pages:
                 await self._cancel_all(jobs)
         return await self.show(deployment.id)
@@ -98,7 +100,7 @@ class Deployments:
             raise failed.exceptions[0] from failed
 
     async def _content_of(self, deployment: Deployment) -> DeployCompose:
-        async with aclosing(self._jobs_of(deployment.id, frozenset(), MAX_PAGE)) as pages:
+        async with aclosing(self._pages(JobQuery(deployment_id=deployment.id))) as pages:
             async for jobs in pages:
                 for job in jobs:
                     with contextlib.suppress(NotFound):
@@ -109,17 +111,10 @@ class Deployments:
             f"what deployment {deployment.id} brought is not kept any more; make a new deployment"
         )
 
-    async def _jobs_of(
-        self, deployment_id: DeploymentId, states: frozenset[FleetJobState], at_once: int
+    def _pages(
+        self, query: JobQuery, at_once: int = MAX_PAGE
     ) -> AsyncGenerator[Sequence[FleetJob], None]:
-        """Its jobs that are in one of these states, or all, some at once."""
-        query, after = JobQuery(deployment_id=deployment_id, states=states), ""
-        while True:
-            page = await self._store.jobs(query, PageRequest(at_once, after))
-            yield page.items
-            if page.next is None:
-                return
-            after = page.next
+        return pages_of(lambda page: self._store.jobs(query, page), at_once)
 
 
 def tally_of(jobs: Sequence[FleetJob]) -> Mapping[FleetJobState, int]:

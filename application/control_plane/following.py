@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
 from application.control_plane.happenings import Happenings, Watch
+from application.control_plane.paging import pages_of
 from application.ports.clock import Clock
 from application.ports.job_store import JobQuery, JobStore
 from domain.fleet.job import DeploymentId, FeedEntry, FeedKind, FleetJob, FleetJobState, is_over
-from domain.fleet.page import MAX_PAGE, PageRequest
+from domain.fleet.page import MAX_PAGE
 
 PAGE: Final = 32
 """Entries in memory for a follower; one has 64 KiB at most."""
@@ -129,13 +131,10 @@ class Following:
             yield watch
 
     async def _ids_of(self, deployment_id: DeploymentId) -> list[str]:
-        query, after, ids = JobQuery(deployment_id=deployment_id), "", []
-        while True:
-            page = await self._store.jobs(query, PageRequest(IDS_AT_ONCE, after))
-            ids += [job.id for job in page.items]
-            if page.next is None:
-                return ids
-            after = page.next
+        query = JobQuery(deployment_id=deployment_id)
+        whole = pages_of(lambda page: self._store.jobs(query, page), IDS_AT_ONCE)
+        async with aclosing(whole) as pages:
+            return [job.id async for jobs in pages for job in jobs]
 
     async def _tally(self, followed: _Followed) -> Mapping[FleetJobState, int]:
         if followed.deployment_id is not None:

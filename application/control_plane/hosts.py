@@ -6,12 +6,14 @@ import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
 from application.control_plane.enrolments import Enrolments, HostToken
 from application.control_plane.happenings import Happenings
 from application.control_plane.live_hosts import HostLinks
+from application.control_plane.paging import pages_of
 from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.host_directory import HostDirectory
@@ -20,7 +22,7 @@ from domain.fleet.abilities import Abilities, abilities_of
 from domain.fleet.host import Host, HostId, HostName
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.labels import NO_LABELS, Labels
-from domain.fleet.page import MAX_PAGE, Page, PageRequest
+from domain.fleet.page import Page, PageRequest
 
 logger = logging.getLogger(__name__)
 
@@ -149,11 +151,12 @@ class Hosts:
                 with contextlib.suppress(NotFound):
                     read[host_id] = (await self._directory.host(host_id)).name.value
             return read
-        after: str | None = ""
-        while after is not None and not wanted <= read.keys():
-            page = await self._directory.hosts(PageRequest(MAX_PAGE, after), with_revoked=True)
-            read |= {one.id: one.name.value for one in page.items if one.id in wanted}
-            after = page.next
+        all_hosts = pages_of(lambda page: self._directory.hosts(page, with_revoked=True))
+        async with aclosing(all_hosts) as pages:
+            async for hosts in pages:
+                read |= {one.id: one.name.value for one in hosts if one.id in wanted}
+                if wanted <= read.keys():
+                    break
         return read
 
     def view(self, host: Host) -> HostView:

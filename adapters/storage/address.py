@@ -18,7 +18,6 @@ _POSTGRES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _VERIFYING: Final = ("verify-ca", "verify-full")
 _PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
-_SQLITE: Final = frozenset({"sqlite", "sqlite+aiosqlite"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def address_of(url: str) -> SqliteFile | PostgresDatabase:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise _unusable() from None
-    if parsed.drivername in _SQLITE:
+    if parsed.drivername == "sqlite":
         return _sqlite_file(parsed)
     if parsed.drivername in _POSTGRES and parsed.database:
         return _postgres_database(parsed)

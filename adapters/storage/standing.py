@@ -93,7 +93,7 @@ def begin_epoch(
     tx: Transaction, host_id: HostId, agent_epoch: str, generations: Mapping[str, int]
 ) -> LinkState:
     """See `JobStore`."""
-    require_host(tx, host_id)
+    _require_host(tx, host_id)
     is_known = link_of(tx.connection, host_id)[1]
     link = LinkState(host_id, agent_epoch)
     tx.write(delete(OUTGOING).where(OUTGOING.c.host_id == host_id))
@@ -108,7 +108,7 @@ def begin_epoch(
     return link
 
 
-def require_host(tx: Transaction, host_id: HostId) -> None:
+def _require_host(tx: Transaction, host_id: HostId) -> None:
     """Raise `NotFound` where there is none of this id."""
     if tx.connection.execute(select(HOSTS.c.id).where(HOSTS.c.id == host_id)).first() is None:
         raise no_such_host(host_id)

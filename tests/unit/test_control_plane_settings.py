@@ -130,6 +130,7 @@ WRONG = [
     ("CONTROL_PLANE_TRUSTED_PROXIES", "::/0", "must not trust everybody"),
     ("CONTROL_PLANE_TRUSTED_PROXIES", ",".join(["10.0.0.1"] * 65), "at most 64"),
     ("DATABASE_URL", f"mysql://u:{SECRET}@h/db", "must begin with sqlite:/// or postgresql://"),
+    ("DATABASE_URL", "sqlite+aiosqlite:////x.db", "must begin with sqlite:/// or postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h", "must look like postgresql://"),
     ("DATABASE_URL", f"{POSTGRES}?sslmode=nonsense", "sslmode must be one of disable, allow"),
     ("DATABASE_URL", f"{POSTGRES}?application_name=x", "application_name is not supported"),

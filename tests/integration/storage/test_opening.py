@@ -260,6 +260,7 @@ async def test_a_read_only_file_system_is_said(filled: Path) -> None:
         "sqlite:///:memory:",
         "sqlite:///x.db?mode=ro",
         "sqlite://host/x.db",
+        "sqlite+aiosqlite:///x.db",
         "mysql://user:secret@host/db",
         "postgresql://user:secret@host",
         "postgresql://user:secret@host:port/db",

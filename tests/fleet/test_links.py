@@ -26,12 +26,14 @@ from tests.fleet.scripts import (
     Script,
     always,
 )
+from tests.fleet.window import MAX_OUTPUT_UNDER_WAY
 from tests.support.control_plane import deploy_payload
 from tests.support.peer_database import PeerDatabase
 from tests.support.peer_terms import Faults, Terms
 from tests.support.reference_peer import ReferencePeer
 
 QUICK = Pace(first_s=0.01, refused_s=0.01)
+PRINTED_ALL = {"step": "apply", "attempt": 1, "offset": 1 << 20}
 
 
 class Rig:
@@ -114,6 +116,38 @@ async def test_a_job_ends_as_planned(plan: JobPlan, state: str) -> None:
         await it.settled()
         it.check()
         assert it.database.jobs[job_id].state == state
+
+
+async def test_what_is_left_of_a_job_that_is_over_is_sent_though_nothing_is_acknowledged() -> None:
+    async with rig(faults=Faults(withhold_acks=True)) as it:
+        it.add(JobPlan(output_bytes=1 << 20))
+        job_id = await it.deploy()
+        await it.settled()
+        assert it.database.output_ahead == {job_id: 1 << 20}
+        it.check()
+
+
+async def test_of_a_job_that_runs_no_more_is_sent_than_may_be_under_way() -> None:
+    async with rig(faults=Faults(withhold_acks=True)) as it:
+        it.add(JobPlan(Outcome.HANG, output_bytes=1 << 20))
+        first = await it.deploy()
+        ahead = it.database.output_ahead
+        await it.database.until(
+            lambda: ahead.get(first, 0) >= MAX_OUTPUT_UNDER_WAY or None, "all that may be sent"
+        )
+        # Its ACCEPT comes behind whatever else is sent of the first one's output.
+        second = await it.deploy("shop")
+        await it.peer.accepted(second)
+        assert ahead[first] == MAX_OUTPUT_UNDER_WAY
+        it.peer.heal()
+        await it.database.until(
+            lambda: it.database.jobs[first].position == PRINTED_ALL or None, "the rest of it"
+        )
+        assert max(ahead.values()) == MAX_OUTPUT_UNDER_WAY
+        await it.peer.cancel(first)
+        await it.peer.cancel(second)
+        await it.settled()
+        it.check()
 
 
 async def test_a_job_that_hangs_is_canceled() -> None:

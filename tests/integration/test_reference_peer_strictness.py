@@ -244,7 +244,7 @@ async def test_more_than_the_window_is_noticed(
     assert "more than the window" in database.violations[0]
 
 
-async def test_more_output_than_may_be_under_way_is_noticed(
+async def test_how_much_output_of_a_step_is_under_way_is_noted(
     agent: ScriptedAgent, peer: ReferencePeer, database: PeerDatabase
 ) -> None:
     await agent.accept("a")
@@ -253,10 +253,28 @@ async def test_more_output_than_may_be_under_way_is_noticed(
     for number in range(4):
         await agent.say(chunk("a", piece, number * len(piece)))
     await agent.say(chunk("a", piece))  # The same again is no more.
-    await agent.say(chunk("a", b"x", 4 * len(piece)))
-    await database.until(lambda: database.violations or None, "a violation")
-    assert "more output" in database.violations[0]
-    assert len(database.violations) == 1
+    await agent.say(chunk("a", piece) | {"attempt": 2})
+    await agent.say(chunk("b", b"x"))
+    await database.until(lambda: database.output_ahead.get("b"), "all of it")
+    assert database.output_ahead == {"a": 4 * len(piece), "b": 1}
+    assert database.violations == []
+
+
+async def test_of_a_step_that_is_over_any_output_may_be_under_way(
+    agent: ScriptedAgent, peer: ReferencePeer, database: PeerDatabase
+) -> None:
+    await agent.accept("a")
+    peer.faults.hold_commits = True
+    piece = b"x" * (64 << 10)
+    for number in range(8):
+        await agent.say(chunk("a", piece, number * len(piece)))
+    said = {"length": 8 * len(piece), "sha256": sha256(8 * piece).hexdigest()}
+    await agent.finish("a", output=[EMPTY | said])
+    await database.until(lambda: database.output_ahead.get("a") == 8 * len(piece) or None, "it")
+    peer.heal()
+    await database.final("a")
+    assert database.jobs["a"].has_all_output
+    assert database.violations == []
 
 
 async def test_output_that_is_not_what_the_result_says_is_noticed(

@@ -43,6 +43,12 @@ class PeerDatabase:
         """The ERRORs that the agent sent."""
         self.seen: Counter[str] = Counter()
         """`duplicate` and `gap` in what came, which an undisturbed link has none of, and `nack`."""
+        self.output_ahead: dict[str, int] = {}
+        """The most bytes of a job's step that came on a link beyond what was acknowledged there.
+
+        No violation, however many: 256 KiB are the most only while the step runs, and whether it does
+        is not told. A test that keeps a step running looks here.
+        """
         self.listeners: list[Callable[[], None]] = []
         """Called at every change."""
         self._tag = secrets.token_hex(3)
@@ -140,6 +146,10 @@ class PeerDatabase:
         self.seen["duplicate"] += 1
         self._note(self.ledger.faults_in_repeated(message))
         self.wake()
+
+    def note_output_ahead(self, job_id: str, count: int) -> None:
+        """So many bytes of a step are not acknowledged."""
+        self.output_ahead[job_id] = max(self.output_ahead.get(job_id, 0), count)
 
     def violation(self, text: str) -> None:
         """Note what the agent must not do."""

@@ -46,9 +46,10 @@ class OutputWindow:
         self._pieces: dict[tuple[str, int, int], int] = {}
 
     def add(self, message: Message) -> int:
-        """Add a piece; returns how many bytes are not acknowledged with it."""
-        self._pieces[message["step"], message["attempt"], message["offset"]] = message["length"]
-        return sum(self._pieces.values())
+        """Add a piece; returns how many bytes of its step are not acknowledged with it."""
+        here = (message["step"], message["attempt"])
+        self._pieces[*here, message["offset"]] = message["length"]
+        return sum(length for piece, length in self._pieces.items() if piece[:2] == here)
 
     def acknowledge(self, position: dict[str, Any]) -> None:
         here = (position["step"], position["attempt"])

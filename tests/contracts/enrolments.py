@@ -14,6 +14,7 @@ from domain.fleet.page import PageRequest
 from tests.contracts.fleet import (
     NOW,
     Fleet,
+    FleetContract,
     Reopen,
     a_host,
     a_key_host,
@@ -23,17 +24,7 @@ from tests.contracts.fleet import (
 )
 
 
-class EnrolmentsContract:
-    """Give a `fleet` without hosts; `reopen` starts the program again."""
-
-    @pytest.fixture
-    def fleet(self) -> Fleet:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def reopen(self) -> Reopen:
-        raise NotImplementedError
-
+class EnrolmentsContract(FleetContract):
     async def test_an_enrolment_becomes_a_host_with_its_name_and_labels(
         self, fleet: Fleet, reopen: Reopen
     ) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
+import pytest
+
 from application.ports.access_tokens import AccessTokens
 from application.ports.host_directory import HostDirectory
 from application.ports.job_store import JobStore, Remembered, Submission
@@ -43,6 +45,18 @@ class Fleet(Protocol):
 
 Reopen = Callable[[Fleet], Awaitable[Fleet]]
 """End the program on a database, and start another one on it."""
+
+
+class FleetContract:
+    """Give a `fleet` without hosts; `reopen` starts the program again."""
+
+    @pytest.fixture
+    def fleet(self) -> Fleet:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def reopen(self) -> Reopen:
+        raise NotImplementedError
 
 
 def hashed(token: str) -> str:

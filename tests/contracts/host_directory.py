@@ -14,6 +14,7 @@ from domain.fleet.page import PageRequest
 from tests.contracts.fleet import (
     NOW,
     Fleet,
+    FleetContract,
     Reopen,
     a_host,
     a_job,
@@ -39,17 +40,7 @@ REPORT = AgentReport(
 )
 
 
-class HostDirectoryContract:
-    """Give a `fleet` without hosts; `reopen` starts the program again."""
-
-    @pytest.fixture
-    def fleet(self) -> Fleet:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def reopen(self) -> Reopen:
-        raise NotImplementedError
-
+class HostDirectoryContract(FleetContract):
     async def test_a_host_is_found_by_its_id_its_name_and_its_token(self, fleet: Fleet) -> None:
         host = a_host("Web-1", role="web", zone="a")
         await fleet.hosts.add(host, hashed("secret"))

@@ -18,6 +18,7 @@ from domain.link_messages import OutputPosition
 from tests.contracts.fleet import (
     NOW,
     Fleet,
+    FleetContract,
     Reopen,
     a_job,
     a_submission,
@@ -37,17 +38,7 @@ def _command(seq: int, job_id: str, kind: str, **fields: Any) -> Outgoing:
     return Outgoing(seq, COMMAND, job_id, command=kind, payload_context=job_id, **fields)
 
 
-class JobNumbersContract:
-    """Give a `fleet` without hosts; `reopen` starts the program again."""
-
-    @pytest.fixture
-    def fleet(self) -> Fleet:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def reopen(self) -> Reopen:
-        raise NotImplementedError
-
+class JobNumbersContract(FleetContract):
     async def test_the_epoch_is_the_same_when_it_is_opened_again(
         self, fleet: Fleet, reopen: Reopen
     ) -> None:

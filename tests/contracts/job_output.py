@@ -13,6 +13,7 @@ from domain.link_messages import OutputPosition
 from tests.contracts.fleet import (
     NOW,
     Fleet,
+    FleetContract,
     Reopen,
     a_job,
     a_request,
@@ -31,17 +32,7 @@ from tests.contracts.fleet import (
 S = FleetJobState
 
 
-class JobOutputContract:
-    """Give a `fleet` without hosts; `reopen` starts the program again."""
-
-    @pytest.fixture
-    def fleet(self) -> Fleet:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def reopen(self) -> Reopen:
-        raise NotImplementedError
-
+class JobOutputContract(FleetContract):
     async def test_output_is_kept_once_for_each_place(self, fleet: Fleet, reopen: Reopen) -> None:
         (a,) = await with_hosts(fleet, "a")
         await with_jobs(fleet, a_job(1, a))

@@ -15,6 +15,7 @@ from domain.link_messages import OutputPosition, Reject
 from tests.contracts.fleet import (
     NOW,
     Fleet,
+    FleetContract,
     Reopen,
     a_host,
     a_job,
@@ -33,17 +34,7 @@ from tests.contracts.fleet import (
 S = FleetJobState
 
 
-class JobRecordingContract:
-    """Give a `fleet` without hosts; `reopen` starts the program again."""
-
-    @pytest.fixture
-    def fleet(self) -> Fleet:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def reopen(self) -> Reopen:
-        raise NotImplementedError
-
+class JobRecordingContract(FleetContract):
     async def test_the_life_of_a_job_is_written_down(self, fleet: Fleet, reopen: Reopen) -> None:
         (a,) = await with_hosts(fleet, "a")
         await with_jobs(fleet, a_job(1, a))

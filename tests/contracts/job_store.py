@@ -14,6 +14,7 @@ from domain.fleet.page import PageRequest
 from tests.contracts.fleet import (
     NOW,
     Fleet,
+    FleetContract,
     Reopen,
     a_deployment,
     a_host,
@@ -29,17 +30,7 @@ from tests.contracts.fleet import (
 S = FleetJobState
 
 
-class JobStoreContract:
-    """Give a `fleet` without hosts; `reopen` starts the program again."""
-
-    @pytest.fixture
-    def fleet(self) -> Fleet:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def reopen(self) -> Reopen:
-        raise NotImplementedError
-
+class JobStoreContract(FleetContract):
     async def test_what_was_submitted_is_there_as_it_was(
         self, fleet: Fleet, reopen: Reopen
     ) -> None:

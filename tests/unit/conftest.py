@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.fakes.clock import FakeClock
+from tests.support.fleet_program import FleetProgram
 
 settings.register_profile("unit", deadline=None, database=None, max_examples=60)
 settings.load_profile("unit")
@@ -34,3 +37,10 @@ def logging_left_alone() -> Iterator[None]:
     root.setLevel(level)
     for layer in ("domain", "application", "adapters", "entrypoints"):
         logging.getLogger(layer).setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+async def program() -> AsyncIterator[FleetProgram]:
+    """A control plane on a database in memory, which runs."""
+    async with FleetProgram(FakeClock()).running() as running:
+        yield running

@@ -13,6 +13,7 @@ from application.ports.agent_link import (
     TurnedAway,
     UpgradeRequest,
 )
+from domain.fleet.host import HostId
 from domain.fleet.host_effects import LinkEnd
 from domain.identity import enroll_text, hello_text, token_hash_of
 from domain.job import JobState
@@ -20,18 +21,21 @@ from domain.link_messages import (
     Accept,
     Challenge,
     Enroll,
+    Enrolled,
     Hello,
     Result,
     SequencedSaid,
     Welcome,
 )
 from tests.fakes.agent_link import FakeAgentLink
-from tests.fakes.clock import settle
+from tests.fakes.clock import FakeClock, settle
 from tests.fakes.identity import FakeKeys
 from tests.support.fleet_program import TOKEN, FleetProgram
 
 AGENT_NONCE = "n" * 16
 ADDRESS = "192.0.2.7"
+ENROLMENT = "an-enrolments-token"
+KEYS = FakeKeys("a host")
 
 
 class ConnectedAgent:
@@ -144,6 +148,29 @@ class ConnectedAgent:
         assert self._owner is not None
         self._owner.ended("the connection was cut", answered=answered)
         await settle()
+
+
+async def pass_time(program: FleetProgram, seconds: float) -> None:
+    assert isinstance(program.clock, FakeClock)
+    await program.clock.advance(seconds)
+
+
+async def enrolling(
+    program: FleetProgram, token: str = ENROLMENT, address: str = ADDRESS
+) -> ConnectedAgent:
+    """An agent that has said ENROLL with `KEYS`, whatever came of it."""
+    agent = ConnectedAgent(program)
+    await agent.dial(token="", address=address)
+    await agent.hear(agent.enroll(KEYS, token))
+    return agent
+
+
+async def enrolled(program: FleetProgram) -> tuple[ConnectedAgent, HostId]:
+    """An agent that has enrolled with `KEYS` and not said HELLO, and the host that it became."""
+    await program.add_enrolment(ENROLMENT)
+    agent = await enrolling(program)
+    (answer,) = agent.link.said(Enrolled)
+    return agent, HostId(answer.host_id)
 
 
 def data(**fields: object) -> Mapping[str, object]:

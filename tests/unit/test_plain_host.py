@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -18,17 +18,11 @@ from domain.fleet.job import FleetJob, FleetJobState
 from domain.link_messages import Unusable
 from domain.project import ProjectName
 from tests.builders import deploy, status, stop
-from tests.fakes.clock import FakeClock, settle
+from tests.fakes.clock import settle
 from tests.support.fleet_program import FleetProgram
-from tests.unit.connected_agents import ConnectedAgent
+from tests.unit.connected_agents import ConnectedAgent, pass_time
 
 RESTART = RestartCompose(ProjectName("blog"))
-
-
-@pytest.fixture
-async def program() -> AsyncIterator[FleetProgram]:
-    async with FleetProgram(FakeClock()).running() as running:
-        yield running
 
 
 @pytest.fixture
@@ -46,11 +40,6 @@ async def connected(program: FleetProgram) -> ConnectedAgent:
 @pytest.fixture
 async def agent(program: FleetProgram, host: Host) -> ConnectedAgent:
     return await connected(program)
-
-
-async def pass_time(program: FleetProgram, seconds: float) -> None:
-    assert isinstance(program.clock, FakeClock)
-    await program.clock.advance(seconds)
 
 
 async def test_a_command_is_sent_without_what_v1_does_not_know(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from application.control_plane.delivery import NO_JOB, PAGE
@@ -35,12 +33,6 @@ from tests.support.fleet_program import FleetProgram
 from tests.unit.connected_agents import ConnectedAgent
 
 FAILURE = StorageUnavailable("the disk is on fire")
-
-
-@pytest.fixture
-async def program() -> AsyncIterator[FleetProgram]:
-    async with FleetProgram(FakeClock()).running() as running:
-        yield running
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from tests.fleet.kill_sweep.nursery import Nursery
 from tests.fleet.kill_sweep.strikes import Fault
 from tests.fleet.kill_sweep.sweep import all_faults, count, summary, sweep
 from tests.fleet.kill_sweep.template import DATABASES, template
+from tests.support.sweep_cli import add_options, say, say_violated
 
 
 def main() -> int:
@@ -31,12 +32,12 @@ def _swept(kind: str, faults: Iterable[Fault], options: argparse.Namespace) -> b
         if not options.case:
             counts = count(options.scenario or ACTORS, made, nursery)
             for scenario, report in counts.items():
-                _say(f"{kind}: {scenario} passes {len(report.points)} points")
+                say(f"{kind}: {scenario} passes {len(report.points)} points")
                 _tell(report, verbose=options.verbose)
             if any(report.violations for report in counts.values()):
                 return True
             faults = all_faults(counts, seed=options.seed)[:: options.every]
-            _say(f"{kind}: {len(faults)} cases; the seed of the sample is {options.seed}")
+            say(f"{kind}: {len(faults)} cases; the seed of the sample is {options.seed}")
         reports = sweep(
             faults,
             made,
@@ -44,49 +45,36 @@ def _swept(kind: str, faults: Iterable[Fault], options: argparse.Namespace) -> b
             told=lambda report: _tell(report, verbose=options.verbose),
         )
     for line in summary(reports):
-        _say(f"{kind}: {line}")
+        say(f"{kind}: {line}")
     violated = sum(bool(report.violations) for report in reports)
     seconds = time.monotonic() - started
-    _say(f"{kind}: {len(reports)} cases in {seconds:.0f} s, {violated} violated")
+    say(f"{kind}: {len(reports)} cases in {seconds:.0f} s, {violated} violated")
     return violated > 0
 
 
 def _tell(report: Report, *, verbose: bool) -> None:
     if verbose:
         struck = ", ".join(report.struck) or "nowhere"
-        _say(f"{report.database} {report.fault}: {report.seconds:.1f} s, struck: {struck}")
-    if not report.violations:
-        return
-    _say(f"VIOLATED: {report.fault} on {report.database}")
-    for violation in report.violations:
-        _say(f"  {violation}")
-    program = Path(sys.executable).name
-    _say(f"  again: {program} -m {__package__} --database {report.database} {report.fault}")
-    for line in report.log.splitlines():
-        _say(f"  | {line}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        say(f"{report.database} {report.fault}: {report.seconds:.1f} s, struck: {struck}")
+    if report.violations:
+        program = Path(sys.executable).name
+        say_violated(
+            f"{report.fault} on {report.database}",
+            report.violations,
+            again=f"{program} -m {__package__} --database {report.database} {report.fault}",
+            log=report.log,
+        )
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=__doc__)
-    parser.add_argument(
-        "case", nargs="*", help="such as v2:after/queued/1; without any, all of them"
-    )
     parser.add_argument(
         "--database", action="append", choices=DATABASES, help="given again, both; without, too"
     )
     parser.add_argument(
         "--scenario", action="append", choices=ACTORS, help="given again, several; without, all"
     )
-    parser.add_argument("--times", type=int, default=1, help="run the cases so often")
-    parser.add_argument("--every", type=int, default=1, help="only every so many-th case")
-    parser.add_argument("--jobs", type=int, default=2, help="cases at a time")
-    parser.add_argument("--seed", type=int, default=1, help="for what is a random sample")
-    parser.add_argument("--verbose", action="store_true", help="say what became of each case")
+    add_options(parser, example="v2:after/queued/1", jobs=2)
     return parser.parse_args()
 
 

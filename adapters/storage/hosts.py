@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, exists, or_, select
@@ -25,6 +25,7 @@ from domain.fleet.page import Page, PageRequest
 _BY_NAME = (HOSTS.c.name_key, HOSTS.c.id)
 _IS_LIVE = HOSTS.c.revoked_at.is_(None)
 _WITH_IDS = select(HOSTS).where(among(HOSTS.c.id))
+_NAMES = select(HOSTS.c.id, HOSTS.c.name).where(among(HOSTS.c.id))
 _CALLED = select(HOSTS).where(or_(among(HOSTS.c.id), among(HOSTS.c.name_key, "keys") & _IS_LIVE))
 
 
@@ -80,6 +81,10 @@ class SqlHostDirectory:
         if host is None:
             raise no_such_host(host_id)
         return host
+
+    async def names(self, host_ids: Collection[HostId]) -> Mapping[HostId, str]:
+        """See `HostDirectory`."""
+        return await self._reader(lambda connection: _names(connection, host_ids))
 
     async def named(self, name_or_id: str) -> Host:
         """See `HostDirectory`."""
@@ -152,6 +157,14 @@ def _hosts_with_ids(
     rows = connection.execute(_WITH_IDS, {"some": host_ids})
     found = {HostId(row.id): host_of(row) for row in rows}
     return {host_id: found.get(host_id) for host_id in host_ids}
+
+
+def _names(connection: Connection, host_ids: Collection[HostId]) -> dict[HostId, str]:
+    return {
+        HostId(row.id): row.name
+        for some in by_values(host_ids)
+        for row in connection.execute(_NAMES, {"some": some})
+    }
 
 
 def _with_token(connection: Connection, token_hash: str) -> Host | None:

@@ -53,7 +53,10 @@ class Fields:
             raise self.broken(
                 name, f"must be {shortest} to {LABEL_LENGTH} characters long, not {len(value)}"
             )
-        if any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in value):
+        # What is printable has none of them, and is found out at once.
+        if not value.isprintable() and any(
+            unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in value
+        ):
             raise self.broken(name, "must not contain control characters or line breaks")
         return value
 

@@ -61,7 +61,7 @@ class _Failures:
 
 
 class Doorkeeper:
-    """Every method gives the host, or how its asker is to be turned away, after a while."""
+    """Every question is answered with the host, or how its asker is to be turned away: see `hold_back`."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Doorkeeper:
                 host = await self._directory.with_token(token_hash_of(request.token))
         except StorageUnavailable as exc:
             return _busy(exc)
-        return await self._judged(host, request.address, "a token")
+        return self._judged(host, request.address, "a token")
 
     async def by_hello(
         self, hello: Hello, challenge_nonce: str, request: UpgradeRequest
@@ -109,9 +109,7 @@ class Doorkeeper:
             challenge_nonce, hello.nonce, hello.host_id, hello.epoch, self._signer.public_key
         )
         is_signed = self._signer.is_signed(text, hello.signature, key)
-        return await self._judged(
-            host if has_key and is_signed else None, request.address, "a signature"
-        )
+        return self._judged(host if has_key and is_signed else None, request.address, "a signature")
 
     async def enrol(
         self, enroll: Enroll, challenge_nonce: str, request: UpgradeRequest
@@ -128,12 +126,12 @@ class Doorkeeper:
         except StorageUnavailable as exc:
             return _busy(exc)
         if not is_good:
-            return await self._enrolled(None, request.address, "an enrolment's token")
+            return self._enrolled(None, request.address, "an enrolment's token")
         text = enroll_text(
             challenge_nonce, enroll.nonce, token_hash, enroll.public_key, self._signer.public_key
         )
         if not self._signer.is_signed(text, enroll.signature, enroll.public_key):
-            return await self._enrolled(None, request.address, "an enrolment's signature")
+            return self._enrolled(None, request.address, "an enrolment's signature")
         host = Host(
             HostId(self._randomness.new_id("host")),
             _UNNAMED,
@@ -145,10 +143,20 @@ class Doorkeeper:
         try:
             host = await self._directory.redeem(token_hash, host, now)
         except (Forbidden, Conflict) as exc:
-            return await self._enrolled(None, request.address, f"an enrolment ({exc})")
+            return self._enrolled(None, request.address, f"an enrolment ({exc})")
         except StorageUnavailable as exc:
             return _busy(exc)
-        return await self._enrolled(host, request.address, "an enrolment")
+        return self._enrolled(host, request.address, "an enrolment")
+
+    async def hold_back(self, turned_away: TurnedAway) -> None:
+        """Let whoever has proven nothing wait for the answer; not during a turn, for which others wait."""
+        is_wrong = turned_away.end in (LinkEnd.UNPROVEN, LinkEnd.REVOKED)
+        if is_wrong and self._waiting < MOST_WAITING:
+            self._waiting += 1
+            try:
+                await self._clock.sleep(REFUSAL_S)
+            finally:
+                self._waiting -= 1
 
     async def _may_enrol(self, token_hash: str, public_key: str, now: float) -> bool:
         """Whether the token is good for this key, as far as reading tells."""
@@ -160,13 +168,13 @@ class Doorkeeper:
         # Who did not hear the answer asks again, with the same key.
         return (await self._directory.host(enrolment.host_id)).public_key == public_key
 
-    async def _enrolled(self, host: Host | None, address: str, what: str) -> Host | TurnedAway:
-        return await self._let_in(host, address, what, self._enrolment_failures)
+    def _enrolled(self, host: Host | None, address: str, what: str) -> Host | TurnedAway:
+        return self._let_in(host, address, what, self._enrolment_failures)
 
-    async def _judged(self, host: Host | None, address: str, what: str) -> Host | TurnedAway:
-        return await self._let_in(host, address, what, self._failures)
+    def _judged(self, host: Host | None, address: str, what: str) -> Host | TurnedAway:
+        return self._let_in(host, address, what, self._failures)
 
-    async def _let_in(
+    def _let_in(
         self, host: Host | None, address: str, what: str, failures: _Failures
     ) -> Host | TurnedAway:
         if host is not None and not host.is_revoked:
@@ -176,16 +184,7 @@ class Doorkeeper:
         if host is not None:
             logger.warning("%s is host %s's (%s), which is revoked", what, host.name, host.id)
         logger.warning("%s was not good; it came from %s", what, address)
-        await self._let_wait()
         return TurnedAway(LinkEnd.UNPROVEN if host is None else LinkEnd.REVOKED)
-
-    async def _let_wait(self) -> None:
-        if self._waiting < MOST_WAITING:
-            self._waiting += 1
-            try:
-                await self._clock.sleep(REFUSAL_S)
-            finally:
-                self._waiting -= 1
 
 
 def _busy(exc: StorageUnavailable) -> TurnedAway:

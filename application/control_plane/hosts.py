@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
 from application.control_plane.enrolments import Enrolments, HostToken
 from application.control_plane.happenings import Happenings
 from application.control_plane.live_hosts import HostLinks
-from application.control_plane.paging import pages_of
 from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.host_directory import HostDirectory
@@ -26,8 +22,6 @@ from domain.fleet.page import Page, PageRequest
 
 logger = logging.getLogger(__name__)
 
-LOOKED_UP_ONE_BY_ONE: Final = 16
-"""More names than these are read by the page."""
 NAMES_KEPT: Final = 50_000
 """In memory; nobody but this program changes them."""
 
@@ -135,29 +129,14 @@ class Hosts:
             unknown = wanted
         found = {host_id: self._names[host_id] for host_id in wanted - unknown}
         renamed = self._renamed
-        read = await self._read_names(unknown)
+        read = await self._directory.names(unknown) if unknown else {}
         if renamed == self._renamed:
-            self._names |= read
-        return found | read
+            self._names.update(read)
+        return {**found, **read}
 
     def _forget_name(self, host_id: HostId) -> None:
         self._names.pop(host_id, None)
         self._renamed += 1
-
-    async def _read_names(self, wanted: AbstractSet[HostId]) -> dict[HostId, str]:
-        read: dict[HostId, str] = {}
-        if len(wanted) <= LOOKED_UP_ONE_BY_ONE:
-            for host_id in wanted:
-                with contextlib.suppress(NotFound):
-                    read[host_id] = (await self._directory.host(host_id)).name.value
-            return read
-        all_hosts = pages_of(lambda page: self._directory.hosts(page, with_revoked=True))
-        async with aclosing(all_hosts) as pages:
-            async for hosts in pages:
-                read |= {one.id: one.name.value for one in hosts if one.id in wanted}
-                if wanted <= read.keys():
-                    break
-        return read
 
     def view(self, host: Host) -> HostView:
         """What there is to say of a host."""

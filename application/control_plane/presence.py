@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from application.control_plane.clones import Clones
 from application.control_plane.link_tools import Crew
+from application.control_plane.openings import BeingOpened, Openings
 from application.control_plane.reports import WRITTEN_EVERY_S, Reports
 from application.control_plane.wheel import Wheel
 from application.ports.clock import Clock
@@ -26,19 +27,15 @@ AT_ONCE: Final = 200
 """So many links are looked after before anything else gets its turn."""
 DISMISSALS_KEPT_S: Final = 120.0
 """Longer than any opening takes."""
-MOST_OPENING: Final = 2_000
-"""Links that may be between connecting and having proven who they are."""
 COMINGS: Final = 60
 COMINGS_PER_S: Final = 0.5
 """How often one host may connect at once, and in the long run; agents wait longer in between."""
-OPENING_PATIENCE_S: Final = 2.0
-"""Past `MOST_OPENING`, one that has presented nothing for so long makes room for another."""
 LAST_REPORTS_S: Final = 5.0
 LEAVING_S: Final = 5.0
 """What agents that were asked to go get beyond the moment at which the last should have."""
 
 
-class AttendedLink(Protocol):
+class AttendedLink(BeingOpened, Protocol):
     """A link, whichever version of the protocol it speaks."""
 
     slot: int
@@ -53,17 +50,8 @@ class AttendedLink(Protocol):
         """What its agent last said of itself."""
         ...
 
-    @property
-    def is_checking(self) -> bool:
-        """Whether what its agent has presented is being looked at."""
-        ...
-
     def wake(self) -> None:
         """There is something new in the database for its host."""
-        ...
-
-    def end(self, end: LinkEnd, reason: str) -> None:
-        """End it; harmless again."""
         ...
 
     async def settled(self) -> None:
@@ -82,7 +70,10 @@ class AttendedLink(Protocol):
 class LiveHosts:
     """What use cases ask of it is `HostLinks`; what links ask of it is below that."""
 
-    def __init__(self, *, reports: Reports, clones: Clones, clock: Clock, crew: Crew) -> None:
+    def __init__(
+        self, *, openings: Openings, reports: Reports, clones: Clones, clock: Clock, crew: Crew
+    ) -> None:
+        self.openings = openings
         self.reports = reports
         self.clones = clones
         self._clock = clock
@@ -90,10 +81,8 @@ class LiveHosts:
         self._links: dict[HostId, AttendedLink] = {}
         self._parting: dict[HostId, AttendedLink] = {}
         self._wheel: Wheel[AttendedLink] = Wheel()
-        self._opening: dict[AttendedLink, float] = {}
         self._dismissed: dict[HostId, tuple[float, LinkEnd]] = {}
         self._comings: dict[HostId, Allowance] = {}
-        self._is_leaving = False
 
     # For use cases.
 
@@ -127,25 +116,9 @@ class LiveHosts:
 
     # For links.
 
-    def has_room(self) -> bool:
-        """Whether a link may come in whose agent has yet to prove who it is.
-
-        It may end one that has been there for a while and has proven nothing: whoever only holds
-        connections open locks nobody out.
-        """
-        if self._is_leaving:
-            return False
-        if len(self._opening) < MOST_OPENING:
-            return True
-        oldest, since = next(iter(self._opening.items()))
-        if oldest.is_checking or self._clock.monotonic() - since < OPENING_PATIENCE_S:
-            return False
-        oldest.end(LinkEnd.TOO_MUCH, "too many connections are being opened")
-        return True
-
     def opened(self, link: AttendedLink, due: float) -> None:
         """A link is there, whose agent has yet to prove who it is."""
-        self._opening[link] = self._clock.monotonic()
+        self.openings.opened(link)
         self._wheel.put(link, due)
 
     def due(self, link: AttendedLink, due: float) -> None:
@@ -158,7 +131,7 @@ class LiveHosts:
         Returns the link that it replaces, which is ended; what is said on it may still be on its way
         into the database.
         """
-        self._opening.pop(link, None)
+        self.openings.left(link)
         dismissed_at, end = self._dismissed.get(host_id, (since - 1.0, LinkEnd.REVOKED))
         if dismissed_at >= since:
             link.end(end, "what this agent has proven itself with is not good any more")
@@ -182,7 +155,7 @@ class LiveHosts:
 
     def left(self, host_id: HostId | None, link: AttendedLink) -> None:
         """A link is over; harmless again."""
-        self._opening.pop(link, None)
+        self.openings.left(link)
         self._wheel.drop(link)
         if host_id is not None:
             for links in (self._links, self._parting):
@@ -216,7 +189,7 @@ class LiveHosts:
         They go at random moments within `window_s` seconds; those that do not are ended, and so are
         those that cannot be asked. What is left then is nobody's.
         """
-        self._is_leaving = True
+        self.openings.close()
         for link in list(self._links.values()):
             link.go_away(window_s)
         deadline = self._clock.monotonic() + window_s + LEAVING_S
@@ -226,12 +199,15 @@ class LiveHosts:
 
     def end_all(self) -> None:
         """End all links there are."""
-        for link in [*self._links.values(), *self._parting.values(), *self._opening]:
-            link.end(LinkEnd.GOING_AWAY, "the control plane goes away")
+        why = "the control plane goes away"
+        for link in [*self._links.values(), *self._parting.values()]:
+            link.end(LinkEnd.GOING_AWAY, why)
+        self.openings.end_all(LinkEnd.GOING_AWAY, why)
 
     async def _go_round(self) -> None:
         while True:
             await self._clock.sleep(ROUND_S)
+            self.openings.call()
             now = self._clock.monotonic()
             for count, link in enumerate(self._wheel.take(now), start=1):
                 if (due := _ticked(link, now)) is not None:

@@ -49,12 +49,17 @@ class AgentReception:
     async def admit(self, request: UpgradeRequest) -> LetIn | TurnedAway:
         """See `Reception`."""
         since = self._tools.clock.monotonic()
-        if not self._live.has_room():
+        openings = self._live.openings
+        if not await openings.room():
             return TurnedAway(LinkEnd.GOING_AWAY, RETRY_AFTER_S)
         if request.protocol == SEQUENCED:
             return LetIn(since)
-        found = await self._doorkeeper.by_token(request)
-        return found if isinstance(found, TurnedAway) else LetIn(since, found)
+        async with openings.turn():
+            found = await self._doorkeeper.by_token(request)
+        if isinstance(found, TurnedAway):
+            await self._doorkeeper.hold_back(found)
+            return found
+        return LetIn(since, found)
 
     def attend(self, link: AgentLink, request: UpgradeRequest, let_in: LetIn) -> LinkOwner:
         """See `Reception`."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from application.control_plane.doorkeeper import Doorkeeper
 from application.control_plane.link_tools import LinkTools
+from application.control_plane.openings import Openings
 from application.control_plane.reports import tidy
 from application.control_plane.sequenced_host import SequencedHost
 from application.control_plane.times import seconds_now
@@ -38,9 +39,16 @@ class Welcoming:
     """Its methods are the `Checks` of `SequencedHost`."""
 
     def __init__(
-        self, *, doorkeeper: Doorkeeper, signer: Signer, randomness: Randomness, tools: LinkTools
+        self,
+        *,
+        doorkeeper: Doorkeeper,
+        openings: Openings,
+        signer: Signer,
+        randomness: Randomness,
+        tools: LinkTools,
     ) -> None:
         self._doorkeeper = doorkeeper
+        self._openings = openings
         self._signer = signer
         self._randomness = randomness
         self._tools = tools
@@ -48,9 +56,10 @@ class Welcoming:
     async def enrol(self, one: SequencedHost, enroll: Enroll) -> None:
         """Make a host of whoever this is, and tell it so; the same answer to the same agent again."""
         nonce = one.opening.challenge_nonce
-        found = await self._doorkeeper.enrol(enroll, nonce, one.opening.request)
+        async with self._openings.turn():
+            found = await self._doorkeeper.enrol(enroll, nonce, one.opening.request)
         if isinstance(found, TurnedAway):
-            one.end(found.end, _WORDS[found.end])
+            await self._turn_away(one, found)
             return
         logger.info("host %s (%s) is enrolled", found.name, found.id)
         text = enrolled_text(nonce, enroll.nonce, found.id, found.public_key)
@@ -58,23 +67,34 @@ class Welcoming:
 
     async def welcome(self, one: SequencedHost, hello: Hello) -> None:
         """Find out who this is and where both sides stand, and say so."""
+        async with self._openings.turn():
+            found = await self._look_at(one, hello)
+        if found is not None:
+            await self._turn_away(one, found)
+
+    async def _turn_away(self, one: SequencedHost, found: TurnedAway) -> None:
+        await self._doorkeeper.hold_back(found)
+        one.end(found.end, _WORDS[found.end])
+
+    async def _look_at(self, one: SequencedHost, hello: Hello) -> TurnedAway | None:
+        """Open the link, unless its agent is to be turned away."""
         since = self._tools.clock.monotonic()
         nonce = one.opening.challenge_nonce
         found = await self._doorkeeper.by_hello(hello, nonce, one.opening.request)
         if isinstance(found, TurnedAway):
-            one.end(found.end, _WORDS[found.end])
-            return
+            return found
         previous = one.register(found.id, since)
         if previous is not None:
             # What it has heard is written down first: its numbers are the ones that we go on from.
             await previous.settled()
         if one.is_over:
-            return
+            return None
         try:
             await self._meet(one, found, hello)
         except StorageUnavailable as exc:
             self._tools.trouble.with_storage(exc)
-            one.end(LinkEnd.GOING_AWAY, _WORDS[LinkEnd.GOING_AWAY])
+            return TurnedAway(LinkEnd.GOING_AWAY)
+        return None
 
     async def _meet(self, one: SequencedHost, host: Host, hello: Hello) -> None:
         store = self._tools.store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,6 +64,10 @@ class HostDirectory(Protocol):
 
     async def host(self, host_id: HostId) -> Host:
         """Raises `NotFound`."""
+        ...
+
+    async def names(self, host_ids: Collection[HostId]) -> Mapping[HostId, str]:
+        """What these hosts are called, revoked ones too; unknown ones are left out."""
         ...
 
     async def named(self, name_or_id: str) -> Host:

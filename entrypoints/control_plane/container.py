@@ -33,6 +33,7 @@ from application.control_plane.hosts import Hosts
 from application.control_plane.jobs import Jobs
 from application.control_plane.link_tools import Crew, LinkTools, Trouble
 from application.control_plane.opening_stage import Checks
+from application.control_plane.openings import Openings
 from application.control_plane.payloads import Payloads
 from application.control_plane.presence import LiveHosts
 from application.control_plane.reception import AgentReception
@@ -186,8 +187,10 @@ class ControlPlaneContainer(containers.DeclarativeContainer):
     )
     reports: providers.Provider[Reports] = providers.Singleton(Reports, directory, clock)
     clones: providers.Provider[Clones] = providers.Singleton(Clones, directory, clock)
+    openings: providers.Provider[Openings] = providers.Singleton(Openings, clock)
     live_hosts: providers.Provider[LiveHosts] = providers.Singleton(
         LiveHosts,
+        openings=openings,
         reports=reports,
         clones=clones,
         clock=clock,
@@ -197,7 +200,12 @@ class ControlPlaneContainer(containers.DeclarativeContainer):
         Doorkeeper, directory=directory, signer=signer, randomness=randomness, clock=clock
     )
     welcoming: providers.Provider[Welcoming] = providers.Singleton(
-        Welcoming, doorkeeper=doorkeeper, signer=signer, randomness=randomness, tools=link_tools
+        Welcoming,
+        doorkeeper=doorkeeper,
+        openings=openings,
+        signer=signer,
+        randomness=randomness,
+        tools=link_tools,
     )
     reception: providers.Provider[Reception] = providers.Singleton(
         AgentReception,

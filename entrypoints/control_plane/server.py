@@ -19,6 +19,9 @@ from entrypoints.control_plane.settings import Address, ControlPlaneSettings
 
 BACKLOG: Final = 4096
 """A whole fleet may come back at once."""
+ACCEPTED_AT_ONCE: Final = 8
+"""libuv takes one connection from a listening socket in each turn of the loop: while a whole fleet comes
+back, people would wait behind it for their connections."""
 KEEP_ALIVE_S: Final = 30
 HANDSHAKE_S: Final = 10.0
 """Within so long a client has to have come through TLS."""
@@ -83,12 +86,13 @@ class ApiServer(uvicorn.Server):
         self.servers = [
             await loop.create_server(
                 protocol,
-                sock=listening,
+                sock=listening.dup(),
                 ssl=config.ssl,
                 backlog=config.backlog,
                 ssl_handshake_timeout=None if config.ssl is None else HANDSHAKE_S,
             )
             for listening in sockets or ()
+            for _ in range(ACCEPTED_AT_ONCE)
         ]
         self.started = True
 

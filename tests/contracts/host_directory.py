@@ -84,6 +84,15 @@ class HostDirectoryContract(FleetContract):
         assert [host.name.value for host in page.items] == ["d.1", "E"]
         assert page.next is None
 
+    async def test_many_are_named_at_once_also_those_that_are_revoked(self, fleet: Fleet) -> None:
+        one, other = await with_hosts(fleet, "web-1", "Web-2")
+        many = await with_hosts(fleet, *(f"n-{number}" for number in range(600)))
+        await fleet.hosts.revoke(other.id, NOW)
+        ids = [one.id, other.id, HostId("host_unknown"), *(host.id for host in many)]
+        names = await fleet.hosts.names(ids)
+        assert names == {host.id: host.name.value for host in (one, other, *many)}
+        assert await fleet.hosts.names([]) == {}
+
     async def test_a_page_that_is_full_at_the_end_is_the_last_one(self, fleet: Fleet) -> None:
         await with_hosts(fleet, "a", "b")
         page = await fleet.hosts.hosts(PageRequest(2))

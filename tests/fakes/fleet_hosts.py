@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from application.ports.host_directory import Revoked
@@ -96,6 +96,12 @@ class FakeHostDirectory:
         """See `HostDirectory`."""
         await self._reach()
         return self._state.host(host_id)
+
+    async def names(self, host_ids: Collection[HostId]) -> Mapping[HostId, str]:
+        """See `HostDirectory`."""
+        await self._reach()
+        hosts = self._state.hosts
+        return {each: hosts[each].name.value for each in host_ids if each in hosts}
 
     async def named(self, name_or_id: str) -> Host:
         """See `HostDirectory`."""

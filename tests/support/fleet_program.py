@@ -14,6 +14,7 @@ from application.control_plane.clones import Clones
 from application.control_plane.doorkeeper import Doorkeeper
 from application.control_plane.link_tools import LinkTools, Trouble
 from application.control_plane.opening_stage import Checks
+from application.control_plane.openings import Openings
 from application.control_plane.payloads import Payloads
 from application.control_plane.presence import LiveHosts
 from application.control_plane.reception import AgentReception
@@ -88,7 +89,9 @@ class FleetProgram:
             heartbeat_s=heartbeat_s,
             trouble=Trouble(clock),
         )
+        openings = Openings(clock)
         self.live = LiveHosts(
+            openings=openings,
             reports=Reports(self.fleet.hosts, clock),
             clones=Clones(self.fleet.hosts, clock),
             clock=clock,
@@ -102,6 +105,7 @@ class FleetProgram:
         )
         welcoming = Welcoming(
             doorkeeper=self.doorkeeper,
+            openings=openings,
             signer=self.signer,
             randomness=self.randomness,
             tools=self.tools,

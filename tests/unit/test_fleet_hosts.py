@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -206,15 +207,15 @@ class TestHosts:
         self, plane: ControlPlane
     ) -> None:
         (host,) = await plane.add_hosts("web-1")
-        read = plane.fleet.hosts.host
+        read = plane.fleet.hosts.names
 
-        async def read_before_a_rename(host_id: HostId) -> Host:
-            found = await read(host_id)
-            await plane.hosts.change(host_id, name=HostName("web-2"))
+        async def read_before_a_rename(host_ids: Collection[HostId]) -> Mapping[HostId, str]:
+            found = await read(host_ids)
+            await plane.hosts.change(host.id, name=HostName("web-2"))
             return found
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plane.fleet.hosts, "host", read_before_a_rename)
+            patch.setattr(plane.fleet.hosts, "names", read_before_a_rename)
             await plane.hosts.names([host.id])
         assert await plane.hosts.names([host.id]) == {host.id: "web-2"}
 

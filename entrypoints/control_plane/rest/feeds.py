@@ -15,7 +15,7 @@ from fastapi.sse import format_sse_event
 from application.control_plane.following import Part
 from domain.fleet.access import Principal
 from domain.fleet.deployment import outcome_of
-from domain.fleet.job import FeedEntry, FeedKind
+from domain.fleet.job import FeedEntry, FeedKind, FleetJobState
 from entrypoints.control_plane.rest.held_response import HeldResponse
 from entrypoints.control_plane.rest.parts import Parts
 from entrypoints.control_plane.rest.views import moment
@@ -23,7 +23,7 @@ from entrypoints.control_plane.rest.views import moment
 Document = dict[str, Any]
 
 EVENTS: Final = "text/event-stream"
-RETRY_MS: Final = 2000
+RETRY: Final = b"retry: 2000\n\n"
 KEEPALIVE: Final = b": still here\n\n"
 
 FEED_DESCRIPTION: Final = """Server-sent events, from the beginning and on until it is over:
@@ -39,16 +39,7 @@ An event's `id` is its number; `Last-Event-ID`, or `after`, resumes behind it. A
 15 s where nothing happens. The stream ends when the token is replaced."""
 
 FEED_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
-    200: {
-        "description": "Events",
-        "content": {
-            EVENTS: {
-                "schema": {"type": "string"},
-                "example": 'event: state\ndata: {"job_id": "job_01JMZ3T5W8", "at": '
-                '"2026-01-31T12:00:00Z", "state": "running"}\nid: 17\n\n',
-            }
-        },
-    }
+    200: {"description": "Events", "content": {EVENTS: {"schema": {"type": "string"}}}}
 }
 
 CUT: Final = b"\n[more was printed, which is not kept]\n"
@@ -101,17 +92,22 @@ async def _text(entries: AsyncGenerator[FeedEntry, None]) -> AsyncGenerator[byte
 async def _events(
     feed: AsyncGenerator[Part, None], *, of_deployment: bool
 ) -> AsyncGenerator[bytes, None]:
-    yield f"retry: {RETRY_MS}\n\n".encode()
+    yield RETRY
     async with aclosing(feed):
         async for part in feed:
             for entry in part.entries:
-                yield _event_of(entry)
+                yield event_of(entry)
             if part.ended is not None:
-                # A job is in the one state that there is.
-                state = outcome_of(part.ended) if of_deployment else next(iter(part.ended))
-                yield _event("end", {"state": state, "jobs_by_state": part.ended})
+                yield end_of(part.ended, of_deployment=of_deployment)
             elif not part.entries:
                 yield KEEPALIVE
+
+
+def end_of(ended: Mapping[FleetJobState, int], *, of_deployment: bool) -> bytes:
+    """The last event; `ended` says how many jobs are in which state."""
+    # A job is in the one state that there is.
+    state = outcome_of(ended) if of_deployment else next(iter(ended))
+    return _event("end", {"state": state, "jobs_by_state": ended})
 
 
 def _event(name: str, data: Mapping[str, object], number: int | None = None) -> bytes:
@@ -121,7 +117,8 @@ def _event(name: str, data: Mapping[str, object], number: int | None = None) -> 
     )
 
 
-def _event_of(entry: FeedEntry) -> bytes:
+def event_of(entry: FeedEntry) -> bytes:
+    """An entry, as an event that can be resumed behind."""
     document: Document = {"job_id": entry.job_id, "at": _time(entry.at)}
     if entry.kind is FeedKind.STATE:
         document["state"] = None if entry.state is None else entry.state.value

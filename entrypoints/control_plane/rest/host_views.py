@@ -16,7 +16,7 @@ from entrypoints.control_plane.rest.views import Moment, PageOf, maybe, moment
 class Enrolment(BaseModel):
     """Leave to become a host."""
 
-    id: str = Field(examples=["enr_01JMZ3T5W8"])
+    id: str = Field(examples=["enr_01KG9X29P08Z3KX5V0T9QMC7RW"])
     name: str = Field(examples=["web-1"])
     labels: dict[str, str]
     state: Literal["open", "used", "closed"] = Field(
@@ -59,7 +59,7 @@ class NewEnrolment(BaseModel):
 class Host(BaseModel):
     """A host, and what its agent last said of itself; null for what is not known."""
 
-    id: str = Field(examples=["host_01JMZ3T5W8"])
+    id: str = Field(examples=["host_01KG9X5YW08Z3KX5V0T9QMC7RW"])
     name: str = Field(examples=["web-1"])
     labels: dict[str, str]
     credential: Literal["key", "token"]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from domain.fleet.access import Permission
+from entrypoints.control_plane.rest.examples.operations import examples_by_operation
 from entrypoints.control_plane.rest.guard import GuardedRoute
 from entrypoints.control_plane.rest.problems import (
     CODES,
@@ -73,11 +74,13 @@ def document_of(app: FastAPI) -> Document:
         for status in CODES_OF
     }
     document["components"]["securitySchemes"] = {SCHEME: {"type": "http", "scheme": "bearer"}}
+    examples = examples_by_operation(document)
     for route in app.routes:
         if isinstance(route, GuardedRoute):
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
                 _complete(operation, route.permission, changes=method != "GET")
+                examples[operation["operationId"]].put_into(operation)
     return document
 
 

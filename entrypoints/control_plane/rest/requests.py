@@ -18,7 +18,7 @@ from domain.fleet.labels import MAX_HOSTS_NAMED, MAX_LABELS, Labels, Selector
 from domain.project import ComposeFile, ProjectName
 from domain.validation import MAX_COMPOSE_FILE_BYTES
 
-COMPOSE = "services:\n  web:\n    image: nginx:1.27\n    ports: ['80:80']\n"
+COMPOSE = "services:\n  web:\n    image: nginx:${TAG}\n    ports: ['127.0.0.1:8080:80']\n"
 
 AS_VARIABLES: Final = "variables of env"
 AS_TEXT: Final = "text of env"
@@ -203,22 +203,6 @@ class Target(_Strict):
 
 class NewDeployment(Content, Target):
     """A project's content, and the hosts that are to run it."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={
-            "examples": [
-                {"project": "blog", "compose": COMPOSE, "env": {"TAG": "1.27"}, "hosts": ["web-1"]},
-                {
-                    "project": "blog",
-                    "compose": COMPOSE,
-                    "options": {"wait_timeout_s": 120, "labels": {"commit": "4ca26a0"}},
-                    "host_labels": {"env": "prod"},
-                },
-            ]
-        },
-    )
 
     project: ProjectText
 

@@ -19,7 +19,7 @@ from domain.fleet.page import Page
 
 T = TypeVar("T")
 
-Moment = Annotated[datetime, Field(examples=["2026-01-31T12:00:00.000Z"])]
+Moment = Annotated[datetime, Field(examples=["2026-01-31T12:00:00Z"])]
 
 
 class PageOf(BaseModel, Generic[T]):
@@ -74,7 +74,7 @@ class Result(BaseModel):
 class Job(BaseModel):
     """One command to one host."""
 
-    id: str = Field(examples=["job_01JMZ3T5W8"])
+    id: str = Field(examples=["job_01KG9YS7G08Z3KX5V0T9QMC7RW"])
     host_id: str
     host: str | None = Field(description="The host's name", examples=["web-1"])
     kind: str = Field(description="The command's name on the wire", examples=["DEPLOY_COMPOSE"])
@@ -131,7 +131,7 @@ class Job(BaseModel):
 class Deployment(BaseModel):
     """What was wished for, and what the states of its jobs amount to."""
 
-    id: str = Field(examples=["dep_01JMZ3T5W8"])
+    id: str = Field(examples=["dep_01KG9YS7G08Z3KX5V0T9QMC7RW"])
     project: str = Field(examples=["blog"])
     state: DeploymentState
     jobs_by_state: dict[FleetJobState, int] = Field(examples=[{"succeeded": 2, "running": 1}])
@@ -139,8 +139,7 @@ class Deployment(BaseModel):
     host_labels: dict[str, str]
     digest: str = Field(description="SHA-256 of the content; the agents' revisions have it too")
     content: dict[str, Any] = Field(
-        description="Sizes, paths of files, names of variables, registries, options",
-        examples=[{"compose_bytes": 64, "variables": ["TAG"], "files": [], "options": {}}],
+        description="Sizes, paths of files, names of variables, registries, options"
     )
     created_at: Moment
     requested_by: str

@@ -98,7 +98,8 @@ def begin_epoch(
     link = LinkState(host_id, agent_epoch)
     tx.write(delete(OUTGOING).where(OUTGOING.c.host_id == host_id))
     numbered = (IS_OPEN, JOBS.c.host_id == host_id, JOBS.c.seq.is_not(None))
-    tx.write(update(JOBS).where(*numbered).values(seq=None))
+    # Its agent may have carried it out, and only the agent can say so: it is sent again, however late.
+    tx.write(update(JOBS).where(*numbered).values(seq=None, expires_at=None))
     keep_link(tx, link, is_known=is_known)
     if generations:
         reached = Generations(tx, [host_id], {project.lower() for project in generations})

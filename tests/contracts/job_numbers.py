@@ -208,6 +208,19 @@ class JobNumbersContract(FleetContract):
         await fleet.jobs.end("job-1", S.FAILED, NOW, reason="lost", error="")
         assert not await is_owed()
 
+    async def test_anew_what_may_have_been_carried_out_does_not_expire_any_more(
+        self, fleet: Fleet
+    ) -> None:
+        (a,) = await with_hosts(fleet, "a")
+        await with_jobs(fleet, a_job(1, a, "RESTART_COMPOSE", expires_at=NOW + 60))
+        await fleet.jobs.number(a.id, NOW)
+        await with_jobs(fleet, a_job(2, a, "RESTART_COMPOSE", expires_at=NOW + 60))
+        await fleet.jobs.begin_epoch(a.id, "epoch-b", {})
+        assert (await fleet.jobs.job("job-1")).expires_at is None
+        assert [job.id for job in await fleet.jobs.expire(NOW + 61)] == ["job-2"]
+        (said,) = (await fleet.jobs.number(a.id, NOW + 62)).said
+        assert (said.job_id, said.expires_at) == ("job-1", None)
+
     async def test_anew_what_is_not_over_is_numbered_again_with_its_generation(
         self, fleet: Fleet
     ) -> None:

@@ -14,11 +14,13 @@ _TOO_LARGE: Final = "[the response passed 1 MiB; its {what} was dropped]"
 
 def object_in(frame: bytes | str, *, max_depth: int) -> Mapping[str, object]:
     """The JSON object that a frame is; raises `RemoteProtocolViolation` where it is none."""
+    text = _text_of(frame)
     try:
-        document = _parse(frame)
+        document = _parse(text)
     except RecursionError:
         raise _too_deep(max_depth) from None
-    if _is_deeper_than(document, max_depth):
+    # Nothing is nested deeper than it has brackets, and most messages have few.
+    if text.count("{") + text.count("[") > max_depth and _is_deeper_than(document, max_depth):
         raise _too_deep(max_depth)
     if not isinstance(document, dict):
         raise RemoteProtocolViolation(f"message: must be a JSON object, not {json_type(document)}")
@@ -51,17 +53,19 @@ def _instead_of(value: object, note: str) -> object:
             return note
 
 
-def _parse(frame: bytes | str) -> object:
+def _text_of(frame: bytes | str) -> str:
     try:
         # Given bytes, json would guess at UTF-16 and UTF-32, and let half characters pass.
-        text = frame.decode("utf-8") if isinstance(frame, bytes) else frame
-        return json.loads(
-            text, object_pairs_hook=_object_without_duplicates, parse_constant=_no_constant
-        )
-    except RemoteProtocolViolation:
-        raise
+        return frame.decode("utf-8") if isinstance(frame, bytes) else frame
     except UnicodeDecodeError:
         raise RemoteProtocolViolation("message: is not valid UTF-8") from None
+
+
+def _parse(text: str) -> object:
+    try:
+        return _DECODER.decode(text)
+    except RemoteProtocolViolation:
+        raise
     except json.JSONDecodeError as exc:
         raise RemoteProtocolViolation(
             f"message: is not valid JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}"
@@ -83,6 +87,11 @@ def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, obj
 
 def _no_constant(name: str) -> object:
     raise RemoteProtocolViolation(f"message: is not valid JSON: {name} is no JSON number")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object_without_duplicates, parse_constant=_no_constant
+)
 
 
 def _is_deeper_than(document: object, levels: int) -> bool:

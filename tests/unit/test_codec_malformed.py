@@ -105,6 +105,12 @@ def test_nesting_of_32_levels_is_allowed() -> None:
     assert malformed(raw.replace(nested, f"[{nested}]"))[0] == "unknown"
 
 
+@pytest.mark.parametrize("many", [json.dumps("[{" * 100), json.dumps([[{}]] * 100)])
+def test_many_brackets_that_are_in_a_text_or_side_by_side_are_allowed(many: str) -> None:
+    raw = f'{{"id": "j1", "type": "HEALTH_CHECK", "payload": {{"x": {many}}}}}'
+    assert decode(raw) == Request(JobId("j1"), CheckHealth())
+
+
 @pytest.mark.parametrize(
     "raw",
     [

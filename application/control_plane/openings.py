@@ -66,16 +66,16 @@ class Openings:
             return True
         if len(self._held) >= MOST_HELD:
             return False
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._held[turn] = None
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._held[answer] = None
         try:
             async with self._clock.timeout(HELD_S):
-                return await turn
+                return await answer
         except TimeoutError:
             return False
         finally:
-            self._held.pop(turn, None)
-            if turn.done() and not turn.cancelled():
+            self._held.pop(answer, None)
+            if answer.done() and not answer.cancelled():
                 self._called -= 1
 
     @contextlib.asynccontextmanager
@@ -104,11 +104,11 @@ class Openings:
     def call(self) -> None:
         """Let in those that are held, as far as there is room; to be called once a second, too."""
         while self._held and (self._is_closed or self._has_room()):
-            turn = next(iter(self._held))
-            del self._held[turn]
-            if not turn.done():  # Else it has just gone, or waited for too long.
+            answer = next(iter(self._held))
+            del self._held[answer]
+            if not answer.done():  # Else it has just gone, or waited for too long.
                 self._called += 1
-                turn.set_result(not self._is_closed)
+                answer.set_result(not self._is_closed)
 
     def close(self) -> None:
         """Let nobody in any more."""

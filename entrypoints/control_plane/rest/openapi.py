@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from domain.fleet.access import Permission
-from entrypoints.control_plane.rest.examples.operations import examples_by_operation
 from entrypoints.control_plane.rest.guard import GuardedRoute
 from entrypoints.control_plane.rest.problems import (
     CODES,
@@ -74,6 +73,11 @@ def document_of(app: FastAPI) -> Document:
         for status in CODES_OF
     }
     document["components"]["securitySchemes"] = {SCHEME: {"type": "http", "scheme": "bearer"}}
+    # They take their time to be made, and most programs are never asked for this.
+    from entrypoints.control_plane.rest.examples.operations import (  # noqa: PLC0415
+        examples_by_operation,
+    )
+
     examples = examples_by_operation(document)
     for route in app.routes:
         if isinstance(route, GuardedRoute):

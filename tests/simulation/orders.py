@@ -89,7 +89,12 @@ class Order:
         """The first that is not answered is refused."""
         if not self.unanswered:
             raise AgentBroke(f"it answers what was not asked: {message}")
-        self.rejections[self.unanswered.pop(0).number] = message.reason
+        refused = self.unanswered.pop(0)
+        self.rejections[refused.number] = message.reason
+        if refused is self.accepted and self.end is None and not self.changes:
+            # A question whose answer went with what a backup did not have: it is asked anew, and an
+            # agent that cannot take it now has answered, as it need not know it from before.
+            self.accepted = None
 
     def take_result(self, message: Result) -> None:
         """It has ended, in the one way in which it ends."""

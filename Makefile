@@ -101,8 +101,10 @@ lock: $(PACKAGING) ## Write the lock files after a change in pyproject.toml; UPG
 	$(call compile,debug-http,pyproject.toml --extra debug-http --constraint requirements/agent.lock)
 	$(call compile,control-plane,pyproject.toml --extra control-plane \
 		--constraint requirements/agent.lock)
-	$(call compile,dev,pyproject.toml --extra debug-http --extra control-plane --group dev \
-		--constraint requirements/debug-http.lock --constraint requirements/control-plane.lock)
+	$(call compile,cli,pyproject.toml --extra cli --constraint requirements/agent.lock)
+	$(call compile,dev,pyproject.toml --extra debug-http --extra control-plane --extra cli --group dev \
+		--constraint requirements/debug-http.lock --constraint requirements/control-plane.lock \
+		--constraint requirements/cli.lock)
 	$(call compile,packaging,--group packaging --constraint requirements/dev.lock)
 
 compile = $(BIN)/uv pip compile $(2) --output-file requirements/$(1).lock \

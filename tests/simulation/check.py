@@ -17,6 +17,8 @@ from domain.job import JobState
 from domain.records import JobFinished, JobRejected, Record
 from tests.simulation.findings import Findings, FoundJob, count, jobs_of
 from tests.simulation.host import Run
+from tests.simulation.orders import REFUSED
+from tests.simulation.plain_peer import REFUSALS
 from tests.simulation.revisions import UNRECORDED, Ended, RunningAsWanted
 
 
@@ -67,10 +69,20 @@ def _r1_r3_r6_one_end(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[st
                 yield f"R1: nobody has heard of {job_id}"
         elif found.is_restored and order.accepted is None and order.end is None:
             pass  # It was refused as another one under the same id, of which nothing is left.
+        elif (
+            order.end is None
+            and _reads_as_refused(job.ends[0])
+            and REFUSED in order.rejections.values()
+        ):
+            pass  # Over v1, what ended for that reason and what was refused for it read the same.
         elif order.end is not job.ends[0].state:
             yield f"R1: {job_id} has ended as {job.ends[0].state}, and {order.end} is known"
         elif found.mode == "v2" and not found.is_restored and not order.results:
             yield f"R2: the result of {job_id} was not delivered"
+
+
+def _reads_as_refused(end: JobFinished) -> bool:
+    return end.state is JobState.FAILED and end.data.get("reason") in REFUSALS
 
 
 def _r4_r5_starts(found: Findings, jobs: dict[str, FoundJob]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from domain.link_messages import (
     SequencedSaid,
 )
 from tests.fakes.identity import FakeKeys
-from tests.simulation.orders import AgentBroke, Order, Submission, lasting
+from tests.simulation.orders import REFUSED, AgentBroke, Order, Submission, lasting
 
 
 class Database:
@@ -138,7 +138,7 @@ class Database:
     def refuse_plainly(self, order: Order) -> None:
         """Take a refusal that came over v1: what was asked is not done, unless it is told later."""
         if order.accepted is None and order.end is None:
-            order.rejections[order.submissions[0].number] = "refused"
+            order.rejections[order.submissions[0].number] = REFUSED
             order.unanswered = [
                 each for each in order.unanswered if each.number not in order.rejections
             ]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from copy import copy as shallow
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from domain.commands import CHANGING_COMMANDS, Command
 from domain.job import JobState, is_terminal
 from domain.link_messages import Accept, Reject, Result, SequencedSaid
+
+REFUSED: Final = "refused"
+"""In the place of a reason, of what was refused over v1."""
 
 
 class AgentBroke(AssertionError):

@@ -1,0 +1,1 @@
+"""A project's files as they lie in a directory of the operator's machine."""

@@ -155,6 +155,7 @@ COMMAND_NAMES: Final[dict[type, str]] = {
     CheckHealth: "HEALTH_CHECK",
 }
 """What they are called, on the wire and in the host's policy."""
+CHANGING_KINDS: Final = frozenset(COMMAND_NAMES[command] for command in CHANGING_COMMANDS)
 
 
 def project_of(command: Command) -> ProjectName | None:

@@ -144,20 +144,25 @@ def variables_in(env: bytes) -> tuple[str, ...]:
 
     What stands within a value, on a line of its own, must not be taken for a name: it is a secret.
     """
-    names: dict[str, None] = {}
+    return tuple(assignments_in(env))
+
+
+def assignments_in(env: bytes) -> dict[str, str]:
+    """The variables of a `.env` and what stands behind their `=`, under the terms of `variables_in`."""
+    found: dict[str, str] = {}
     for line in env.decode("utf-8", "replace").split("\n"):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         assigned = _ASSIGNED.match(line)
         if assigned is None:
-            return ()
+            return {}
         value = line[assigned.end() :].strip()
         if not _PLAIN_NAME.fullmatch(assigned[1]) or value.startswith("="):
-            return ()
+            return {}
         if value.startswith(("'", '"')) and not _QUOTED.fullmatch(value):
-            return ()
-        names[assigned[1]] = None
-    return tuple(names)
+            return {}
+        found[assigned[1]] = value
+    return found
 
 
 def check_file_path(path: str) -> None:

@@ -5,6 +5,9 @@
     ├── NotFound              what was asked for does not exist on this host
     ├── Conflict              it exists, and contradicts what was asked
     ├── Forbidden             the host's policy does not allow it
+    ├── NotPermitted          whoever asks may not do that
+    ├── Unproven              a password or a code is not the one
+    ├── TooManyAttempts       too much was got wrong lately
     ├── StaleGeneration       a newer wish for the project was accepted before
     ├── Busy                  a bounded queue is full; the same command may succeed later
     ├── Canceled              somebody wanted the job to end, and it did
@@ -76,6 +79,29 @@ class Forbidden(InstaDeployError):
     """The host's owner does not allow that, whoever asks."""
 
     code = "policy"
+
+
+class NotPermitted(InstaDeployError):
+    """Whoever asks may not do that, as far as they may know of it."""
+
+    code = "forbidden"
+
+
+class Unproven(InstaDeployError):
+    """A password or code is not the one; which of several things is wrong is not said."""
+
+    code = "unauthenticated"
+
+
+class TooManyAttempts(InstaDeployError):
+    """Too much was got wrong lately; `wait_s` is when it can be tried again, in seconds."""
+
+    code = "too_many_attempts"
+    retryable = True
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"too many attempts have failed; try again in {wait_s:.0f} s")
+        self.wait_s = wait_s
 
 
 class StaleGeneration(InstaDeployError):

@@ -7,6 +7,7 @@ payloads.
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from domain.errors import StorageUnavailable
 FORM: Final = b"\x01"
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+FINGERPRINT_DIGITS: Final = 32
 
 _HEAD_BYTES: Final = len(FORM) + KEY_ID_BYTES
 
@@ -31,6 +33,7 @@ class KeyFileCipher:
         keys = keys_in(path)
         self._ciphers = {key.id: AESGCM(key.secret) for key in keys}
         self._head = FORM + keys[0].id
+        self._fingerprints = hmac.digest(keys[-1].secret, b"instadeploy fingerprints", "sha256")
 
     def seal(self, content: bytes, context: str) -> bytes:
         """See `PayloadCipher`."""
@@ -57,6 +60,10 @@ class KeyFileCipher:
             raise StorageUnavailable(
                 "a payload in the database is spoilt, or stands where another belongs"
             ) from None
+
+    def fingerprint(self, content: bytes) -> str:
+        """See `PayloadCipher`. The oldest key makes it, so that another one changes nothing."""
+        return hmac.digest(self._fingerprints, content, "sha256").hex()[:FINGERPRINT_DIGITS]
 
 
 def _bound(head: bytes, context: str) -> bytes:

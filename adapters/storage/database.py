@@ -11,17 +11,18 @@ from sqlalchemy import Connection, update
 
 from adapters.cancellation import finish
 from adapters.storage.address import PostgresDatabase, SqliteFile, address_of
+from adapters.storage.audit import SqlAuditTrail
 from adapters.storage.backend import Backend
 from adapters.storage.failures import translated
 from adapters.storage.hosts import SqlHostDirectory
 from adapters.storage.jobs import SqlJobStore
+from adapters.storage.people import SqlPeople
 from adapters.storage.postgres import PostgresBackend
 from adapters.storage.reader import Reader
 from adapters.storage.schema import Schema, new_epoch
 from adapters.storage.sole_connection import SoleConnection
 from adapters.storage.sqlite import SqliteBackend
 from adapters.storage.tables import BOOK
-from adapters.storage.tokens import SqlAccessTokens
 from adapters.storage.transaction import Transaction
 from adapters.storage.writer import Writer
 
@@ -30,7 +31,7 @@ NUMBERS_LOST: Final = 2**32
 
 
 class Database:
-    """`hosts`, `jobs` and `tokens` are its stores."""
+    """`hosts`, `jobs`, `people` and `audit` are its stores."""
 
     def __init__(self, backend: Backend, connection: SoleConnection) -> None:
         self._connection = connection
@@ -38,7 +39,8 @@ class Database:
         reader = Reader(backend)
         self.hosts = SqlHostDirectory(self._writer, reader)
         self.jobs = SqlJobStore(self._writer, reader, lambda: connection.epoch)
-        self.tokens = SqlAccessTokens(self._writer, reader)
+        self.people = SqlPeople(self._writer, reader)
+        self.audit = SqlAuditTrail(self._writer, reader)
 
     @classmethod
     def opened(cls, url: str) -> contextlib.AbstractAsyncContextManager[Database]:

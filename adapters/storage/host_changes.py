@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
+from adapters.storage.audit import note
 from adapters.storage.host_rows import (
     enrolment_of,
     enrolment_row,
@@ -23,6 +24,7 @@ from adapters.storage.tables import ENROLMENTS, HOST_LABELS, HOSTS, OUTGOING
 from adapters.storage.transaction import Transaction
 from application.ports.host_directory import Revoked
 from domain.errors import Conflict, Forbidden, NotFound
+from domain.fleet.audit import Noted
 from domain.fleet.host import (
     AgentReport,
     Credential,
@@ -66,7 +68,7 @@ def withdraw(tx: Transaction, enrolment_id: EnrolmentId) -> None:
         tx.write(update(ENROLMENTS).where(of_it).values(is_withdrawn=True))
 
 
-def redeem(tx: Transaction, token_hash: str, host: Host, now: float) -> Host:
+def redeem(tx: Transaction, token_hash: str, host: Host, now: float, address: str = "") -> Host:
     """See `HostDirectory`."""
     enrolment = enrolment_with(tx.connection, token_hash)
     if enrolment is not None and enrolment.host_id is not None:
@@ -85,6 +87,16 @@ def redeem(tx: Transaction, token_hash: str, host: Host, now: float) -> Host:
     _add(tx, host, None)
     used = {"used_at": now, "host_id": host.id}
     tx.write(update(ENROLMENTS).where(ENROLMENTS.c.id == enrolment.id).values(used))
+    enrolled = Noted(
+        at=now,
+        user=enrolment.created_by,
+        action="host.enrol",
+        address=address,
+        host_id=host.id,
+        host=host.name.value,
+        target=enrolment.id,
+    )
+    note(tx, [enrolled])
     return host
 
 
@@ -121,12 +133,13 @@ def set_token(tx: Transaction, host_id: HostId, token_hash: str) -> Host:
     return host
 
 
-def revoke(tx: Transaction, host_id: HostId, at: float) -> Revoked:
+def revoke(tx: Transaction, host_id: HostId, at: float, noted: Noted | None = None) -> Revoked:
     """See `HostDirectory`."""
     host = host_with_id(tx.connection, host_id)
     if host.is_revoked:
         return Revoked(host)
     tx.write(update(HOSTS).where(HOSTS.c.id == host_id).values(revoked_at=at))
+    note(tx, [noted])
     ended = end_all_of(tx, host_id, at)
     # Nobody will ever acknowledge it.
     tx.write(delete(OUTGOING).where(OUTGOING.c.host_id == host_id))

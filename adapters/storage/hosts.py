@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
 
-from sqlalchemy import Connection, Select, exists, or_, select
+from sqlalchemy import Connection, or_, select
 
 from adapters.storage import host_changes
+from adapters.storage.audit import note
 from adapters.storage.host_rows import enrolment_of, host_of, no_such_host
 from adapters.storage.job_rows import by_values
 from adapters.storage.pages import by_name, newest_first
+from adapters.storage.reaching import has_labels, hosts_within
 from adapters.storage.reader import Reader
 from adapters.storage.shared_reading import SharedReading
 from adapters.storage.statements import among
-from adapters.storage.tables import ENROLMENTS, HOST_LABELS, HOSTS
+from adapters.storage.tables import ENROLMENTS, HOSTS
+from adapters.storage.transaction import Transaction
 from adapters.storage.writer import Writer
 from application.ports.host_directory import Revoked
 from domain.errors import NotFound
+from domain.fleet.access import EVERYWHERE, Reach
+from domain.fleet.audit import Noted
 from domain.fleet.host import AgentReport, Enrolment, EnrolmentId, Host, HostId, HostName
 from domain.fleet.labels import NO_LABELS, Labels, Selector
 from domain.fleet.page import Page, PageRequest
+
+T = TypeVar("T")
 
 _BY_NAME = (HOSTS.c.name_key, HOSTS.c.id)
 _IS_LIVE = HOSTS.c.revoked_at.is_(None)
@@ -37,10 +44,13 @@ class SqlHostDirectory:
         self._reader = reader
         self._host = SharedReading(reader.of_all(_hosts_with_ids))
 
-    async def add_enrolment(self, enrolment: Enrolment, token_hash: str) -> None:
+    async def add_enrolment(
+        self, enrolment: Enrolment, token_hash: str, noted: Noted | None = None
+    ) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
-            lambda tx: host_changes.add_enrolment(tx, enrolment, token_hash), host_ids=()
+            _and_note(lambda tx: host_changes.add_enrolment(tx, enrolment, token_hash), noted),
+            host_ids=(),
         )
 
     async def enrolments(self, page: PageRequest) -> Page[Enrolment]:
@@ -57,22 +67,24 @@ class SqlHostDirectory:
             lambda connection: host_changes.enrolment_with(connection, token_hash)
         )
 
-    async def withdraw(self, enrolment_id: EnrolmentId) -> None:
+    async def withdraw(self, enrolment_id: EnrolmentId, noted: Noted | None = None) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
-            lambda tx: host_changes.withdraw(tx, enrolment_id), host_ids=()
+            _and_note(lambda tx: host_changes.withdraw(tx, enrolment_id), noted), host_ids=()
         )
 
-    async def redeem(self, token_hash: str, host: Host, now: float) -> Host:
+    async def redeem(self, token_hash: str, host: Host, now: float, address: str = "") -> Host:
         """See `HostDirectory`."""
         return await self._writer.carry_out(
-            lambda tx: host_changes.redeem(tx, token_hash, host, now), host_ids=[host.id]
+            lambda tx: host_changes.redeem(tx, token_hash, host, now, address),
+            host_ids=[host.id],
         )
 
-    async def add(self, host: Host, token_hash: str) -> None:
+    async def add(self, host: Host, token_hash: str, noted: Noted | None = None) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
-            lambda tx: host_changes.add(tx, host, token_hash), host_ids=[host.id]
+            _and_note(lambda tx: host_changes.add(tx, host, token_hash), noted),
+            host_ids=[host.id],
         )
 
     async def host(self, host_id: HostId) -> Host:
@@ -98,42 +110,59 @@ class SqlHostDirectory:
         return await self._reader(lambda connection: _with_token(connection, token_hash))
 
     async def hosts(
-        self, page: PageRequest, labels: Labels = NO_LABELS, *, with_revoked: bool = False
+        self,
+        page: PageRequest,
+        labels: Labels = NO_LABELS,
+        *,
+        with_revoked: bool = False,
+        within: Reach = EVERYWHERE,
     ) -> Page[Host]:
         """See `HostDirectory`."""
-        query = _having(labels) if with_revoked else _having(labels).where(_IS_LIVE)
+        query = hosts_within(select(HOSTS).where(*has_labels(labels)), within)
+        if not with_revoked:
+            query = query.where(_IS_LIVE)
         return await self._reader(
             lambda connection: by_name(connection, query, _BY_NAME, page, host_of)
         )
 
-    async def selected(self, selector: Selector) -> Sequence[Host]:
+    async def selected(self, selector: Selector, within: Reach = EVERYWHERE) -> Sequence[Host]:
         """See `HostDirectory`."""
-        return await self._reader(lambda connection: _selected(connection, selector))
+        return await self._reader(lambda connection: _selected(connection, selector, within))
 
     async def change(
-        self, host_id: HostId, *, name: HostName | None = None, labels: Labels | None = None
+        self,
+        host_id: HostId,
+        *,
+        name: HostName | None = None,
+        labels: Labels | None = None,
+        noted: Noted | None = None,
     ) -> Host:
         """See `HostDirectory`."""
         return await self._writer.carry_out(
-            lambda tx: host_changes.change(tx, host_id, name, labels), host_ids=[host_id]
+            _and_note(lambda tx: host_changes.change(tx, host_id, name, labels), noted),
+            host_ids=[host_id],
         )
 
-    async def set_token(self, host_id: HostId, token_hash: str) -> Host:
+    async def set_token(self, host_id: HostId, token_hash: str, noted: Noted | None = None) -> Host:
         """See `HostDirectory`."""
         return await self._writer.carry_out(
-            lambda tx: host_changes.set_token(tx, host_id, token_hash), host_ids=[host_id]
+            _and_note(lambda tx: host_changes.set_token(tx, host_id, token_hash), noted),
+            host_ids=[host_id],
         )
 
-    async def revoke(self, host_id: HostId, at: float) -> Revoked:
+    async def revoke(self, host_id: HostId, at: float, noted: Noted | None = None) -> Revoked:
         """See `HostDirectory`."""
         return await self._writer.carry_out(
-            lambda tx: host_changes.revoke(tx, host_id, at), host_ids=[host_id]
+            lambda tx: host_changes.revoke(tx, host_id, at, noted), host_ids=[host_id]
         )
 
-    async def suspect_clone(self, host_id: HostId, at: float | None) -> None:
+    async def suspect_clone(
+        self, host_id: HostId, at: float | None, noted: Noted | None = None
+    ) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
-            lambda tx: host_changes.suspect_clone(tx, host_id, at), host_ids=[host_id]
+            _and_note(lambda tx: host_changes.suspect_clone(tx, host_id, at), noted),
+            host_ids=[host_id],
         )
 
     async def note_reports(self, reports: Mapping[HostId, AgentReport]) -> None:
@@ -172,28 +201,29 @@ def _with_token(connection: Connection, token_hash: str) -> Host | None:
     return None if row is None else host_of(row)
 
 
-def _having(labels: Labels) -> Select[Any]:
-    query = select(HOSTS)
-    for key, value in labels.pairs:
-        query = query.where(
-            exists().where(
-                HOST_LABELS.c.host_id == HOSTS.c.id,
-                HOST_LABELS.c.key == key,
-                HOST_LABELS.c.value == value,
-            )
-        )
-    return query
+def _and_note(work: Callable[[Transaction], T], noted: Noted | None) -> Callable[[Transaction], T]:
+    def work_and_note(tx: Transaction) -> T:
+        result = work(tx)
+        note(tx, [noted])
+        return result
+
+    return work_and_note
 
 
-def _selected(connection: Connection, selector: Selector) -> Sequence[Host]:
+def _selected(connection: Connection, selector: Selector, within: Reach) -> Sequence[Host]:
     if not selector.hosts:
-        query = _having(selector.labels).where(_IS_LIVE).order_by(*_BY_NAME)
+        having = select(HOSTS).where(*has_labels(selector.labels), _IS_LIVE).order_by(*_BY_NAME)
+        query = hosts_within(having, within)
         hosts = [host_of(row) for row in connection.execute(query)]
         if not hosts:
             raise NotFound("no host has these labels")
         return hosts
     found = _found(connection, selector.hosts)
-    missing = [name for name in selector.hosts if name not in found or found[name].is_revoked]
+    missing = [
+        name
+        for name in selector.hosts
+        if name not in found or found[name].is_revoked or not within.covers(found[name].labels)
+    ]
     if missing:
         raise NotFound(f"there is no host {', '.join(missing)}")
     return list({found[name].id: found[name] for name in selector.hosts}.values())

@@ -18,6 +18,7 @@ from adapters.storage.job_rows import (
     result_of,
 )
 from adapters.storage.pages import newest_first
+from adapters.storage.reaching import deployments_within, jobs_within
 from adapters.storage.statements import among
 from adapters.storage.tables import (
     DEPLOYMENTS,
@@ -30,6 +31,7 @@ from adapters.storage.tables import (
 )
 from application.ports.job_store import JobQuery
 from domain.errors import NotFound
+from domain.fleet.access import Reach
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
@@ -95,6 +97,7 @@ def jobs(connection: Connection, query: JobQuery, page: PageRequest) -> Page[Fle
         found = found.where(JOBS.c.deployment == _place_of(query.deployment_id))
     if query.kinds:
         found = found.where(JOBS.c.kind.in_(sorted(query.kinds)))
+    found = jobs_within(found, query.within)
     return newest_first(connection, _by_state(found, query), JOBS.c.place, page, job_of)
 
 
@@ -116,9 +119,11 @@ def deployment(connection: Connection, deployment_id: DeploymentId) -> Deploymen
     return deployment_of(row)
 
 
-def deployments(connection: Connection, project: str | None, page: PageRequest) -> Page[Deployment]:
+def deployments(
+    connection: Connection, project: str | None, page: PageRequest, within: Reach
+) -> Page[Deployment]:
     """See `JobStore`."""
-    found = select(DEPLOYMENTS)
+    found = deployments_within(select(DEPLOYMENTS), within)
     if project is not None:
         found = found.where(DEPLOYMENTS.c.project_key == key_of(project))
     return newest_first(connection, [found], DEPLOYMENTS.c.place, page, deployment_of)
@@ -132,7 +137,7 @@ def jobs_of(connection: Connection, deployment_id: DeploymentId) -> Sequence[Fle
 
 
 def tallies(
-    connection: Connection, deployment_ids: Sequence[DeploymentId]
+    connection: Connection, deployment_ids: Sequence[DeploymentId], within: Reach
 ) -> Mapping[DeploymentId, Mapping[FleetJobState, int]]:
     """See `JobStore`."""
     found: dict[DeploymentId, dict[FleetJobState, int]] = {}
@@ -144,7 +149,7 @@ def tallies(
             .where(DEPLOYMENTS.c.id.in_(some))
             .group_by(DEPLOYMENTS.c.id, JOBS.c.state)
         )
-        for row in connection.execute(query):
+        for row in connection.execute(jobs_within(query, within)):
             states = found.setdefault(DeploymentId(row.id), {})
             if row.state is not None:
                 states[FleetJobState(row.state)] = row.jobs
@@ -157,6 +162,7 @@ def feed(
     deployment_id: DeploymentId | None,
     after: int,
     limit: int,
+    within: Reach,
 ) -> Sequence[FeedEntry]:
     """See `JobStore`."""
     query = (
@@ -171,7 +177,7 @@ def feed(
         query = query.where(FEED.c.job == of_it)
     if deployment_id is not None:
         query = query.where(FEED.c.deployment == _place_of(deployment_id))
-    return [entry_of(row) for row in connection.execute(query)]
+    return [entry_of(row) for row in connection.execute(jobs_within(query, within))]
 
 
 def counts(connection: Connection) -> dict[FleetJobState, int]:

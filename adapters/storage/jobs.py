@@ -15,6 +15,8 @@ from adapters.storage.standing import begin_epoch, standings
 from adapters.storage.writer import Writer
 from application.ports.job_store import JobQuery, Submission, Submitted
 from domain.errors import NotFound
+from domain.fleet.access import EVERYWHERE, Reach
+from domain.fleet.audit import Noted
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
@@ -51,9 +53,11 @@ class SqlJobStore:
             host_ids=[job.host_id for job in jobs],
         )
 
-    async def request_cancel(self, job_id: str, at: float) -> FleetJob:
+    async def request_cancel(self, job_id: str, at: float, noted: Noted | None = None) -> FleetJob:
         """See `JobStore`."""
-        return await self._writer.carry_out(lambda tx: submitting.request_cancel(tx, job_id, at))
+        return await self._writer.carry_out(
+            lambda tx: submitting.request_cancel(tx, job_id, at, noted)
+        )
 
     async def expire(self, now: float) -> Sequence[FleetJob]:
         """See `JobStore`."""
@@ -134,10 +138,12 @@ class SqlJobStore:
             lambda connection: job_queries.deployment(connection, deployment_id)
         )
 
-    async def deployments(self, project: str | None, page: PageRequest) -> Page[Deployment]:
+    async def deployments(
+        self, project: str | None, page: PageRequest, within: Reach = EVERYWHERE
+    ) -> Page[Deployment]:
         """See `JobStore`."""
         return await self._reader(
-            lambda connection: job_queries.deployments(connection, project, page)
+            lambda connection: job_queries.deployments(connection, project, page, within)
         )
 
     async def jobs_of(self, deployment_id: DeploymentId) -> Sequence[FleetJob]:
@@ -145,11 +151,11 @@ class SqlJobStore:
         return await self._reader(lambda connection: job_queries.jobs_of(connection, deployment_id))
 
     async def tallies(
-        self, deployment_ids: Sequence[DeploymentId]
+        self, deployment_ids: Sequence[DeploymentId], within: Reach = EVERYWHERE
     ) -> Mapping[DeploymentId, Mapping[FleetJobState, int]]:
         """See `JobStore`."""
         return await self._reader(
-            lambda connection: job_queries.tallies(connection, deployment_ids)
+            lambda connection: job_queries.tallies(connection, deployment_ids, within)
         )
 
     async def feed(
@@ -159,10 +165,13 @@ class SqlJobStore:
         deployment_id: DeploymentId | None = None,
         after: int = 0,
         limit: int = 500,
+        within: Reach = EVERYWHERE,
     ) -> Sequence[FeedEntry]:
         """See `JobStore`."""
         return await self._reader(
-            lambda connection: job_queries.feed(connection, job_id, deployment_id, after, limit)
+            lambda connection: job_queries.feed(
+                connection, job_id, deployment_id, after, limit, within
+            )
         )
 
     async def counts(self) -> dict[FleetJobState, int]:

@@ -14,7 +14,7 @@ from domain.fleet.page import Page, PageRequest
 T = TypeVar("T")
 
 _PLACE: Final = re.compile(r"[0-9]{1,18}")
-_NAME_AND_ID: Final = re.compile(r"([a-z0-9._-]{1,63})~([A-Za-z0-9._-]{1,256})")
+_NAME_AND_ID: Final = re.compile(r"([a-z0-9._@-]{1,63})~([A-Za-z0-9._-]{1,256})")
 
 
 def newest_first(

@@ -76,8 +76,8 @@ class PostgresBackend:
         lock_patience_s: float = LOCK_PATIENCE_S,
     ) -> None:
         self._lock_patience_s = lock_patience_s
-        self._writing = _engine(url, tls, poolclass=NullPool)
-        self._reading = _engine(
+        self._writing = engine_on(url, tls, poolclass=NullPool)
+        self._reading = engine_on(
             url,
             tls,
             pool_size=READERS,
@@ -144,7 +144,8 @@ def _fsync_of(connection: Connection) -> str:
         return str(connection.scalar(select(func.current_setting("fsync"))))
 
 
-def _engine(url: URL, tls: ssl.SSLContext | None, **more: Any) -> AsyncEngine:
+def engine_on(url: URL, tls: ssl.SSLContext | None, **more: Any) -> AsyncEngine:
+    """Connects as this program does; `more` is for SQLAlchemy."""
     return create_async_engine(
         url,
         connect_args={

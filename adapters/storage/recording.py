@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
+from adapters.storage.audit import note
 from adapters.storage.job_rows import (
     NEW_ENTRY,
     by_values,
@@ -23,6 +24,7 @@ from domain.errors import InstaDeployError, NotFound
 from domain.fleet.hearing import Hearing, TrackedJob
 from domain.fleet.host import HostId
 from domain.fleet.link_state import Heard, LinkState, Recorded
+from domain.fleet.noting import end_noted
 from domain.link_messages import OutputChunk
 
 _HEARD_OF_JOB: Final = Repeated(
@@ -188,6 +190,15 @@ def _write_jobs(
     tx.repeat(
         _NEW_RESULT,
         [result_row(result, rows[job_id].place) for job_id, result in hearing.results.items()],
+    )
+    ended = [each.job for _, each in touched if each.job.is_over]
+    note(
+        tx,
+        [
+            end_noted(job, job.finished_at or 0.0)
+            for job in ended
+            if rows[job.id].finished_at is None
+        ],
     )
     tx.repeat(
         NEW_ENTRY,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, inspect, select
 
 from adapters.storage.tables import BOOK, METADATA
 from domain.errors import StorageUnavailable
+from domain.fleet.audit import GENESIS
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 EPOCH_BYTES: Final = 16
@@ -40,26 +41,33 @@ class Schema:
         assert head is not None
         return head
 
+    def knows(self, revision: str) -> bool:
+        """Whether it is a version of ours, of today's or an earlier one."""
+        return any(script.revision == revision for script in self._scripts.walk_revisions())
+
     def check(self, connection: Connection) -> None:
         """Raise `StorageUnavailable` where the database is not ours to write; changes nothing."""
         with connection.begin() as transaction:
-            self._check(connection)
+            self.version_of(connection)
             transaction.rollback()
 
     def upgrade(self, connection: Connection, revision: str = "head") -> None:
         """Bring it up to date, in one transaction; harmless where it is."""
         with connection.begin():
-            before = self._check(connection)
+            before = self.version_of(connection)
             target = self.head if revision == "head" else revision
             if before != target:
                 _LOG.info("the database goes from version %s to %s", before or "none", target)
-                self._migrate(connection, target)
+                self.migrate(connection, target)
             if target == self.head:
-                _require_tables(connection)
+                require_tables(connection)
                 _begin_book(connection)
 
-    def _check(self, connection: Connection) -> str | None:
-        """The version of the database; None for an empty one."""
+    def version_of(self, connection: Connection) -> str | None:
+        """The version of the database; None for an empty one. Within a transaction of the caller's.
+
+        Raises `StorageUnavailable` where it is a newer version's, or another program's.
+        """
         version = MigrationContext.configure(connection).get_current_heads()
         known = {script.revision for script in self._scripts.walk_revisions()}
         unknown = set(version) - known
@@ -78,8 +86,9 @@ class Schema:
             return None
         return version[0]
 
-    def _migrate(self, connection: Connection, revision: str) -> None:
-        # Within our transaction, which is all of it: SQLite rolls back what makes tables, too.
+    def migrate(self, connection: Connection, revision: str) -> None:
+        """Go to that version within a transaction of the caller's; nothing else is made or looked at."""
+        # The transaction is all of it: SQLite rolls back what makes tables, too.
         self._config.attributes["connection"] = connection
         try:
             command.upgrade(self._config, revision)
@@ -94,11 +103,19 @@ def new_epoch() -> str:
 
 def _begin_book(connection: Connection) -> None:
     if connection.execute(select(BOOK)).one_or_none() is None:
-        row = {"one": 1, "epoch": new_epoch(), "next_number": 1, "commits": 0}
+        row = {
+            "one": 1,
+            "epoch": new_epoch(),
+            "next_number": 1,
+            "commits": 0,
+            "audit_number": 0,
+            "audit_hash": GENESIS,
+        }
         connection.execute(insert(BOOK), row)
 
 
-def _require_tables(connection: Connection) -> None:
+def require_tables(connection: Connection) -> None:
+    """Raise `StorageUnavailable` where something is missing that the code of today expects."""
     found = {
         name: {column["name"] for column in columns}
         for (_, name), columns in inspect(connection).get_multi_columns().items()

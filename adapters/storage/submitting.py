@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, insert, select
 
+from adapters.storage.audit import note
 from adapters.storage.deployment_rows import deployment_row
 from adapters.storage.job_rows import (
     NEW_ENTRY,
@@ -35,9 +36,11 @@ from adapters.storage.transaction import Transaction
 from application.ports.job_store import MOST_EXPIRED, Remembered, Submission, Submitted
 from domain.errors import Conflict, NotFound
 from domain.fleet import changes
+from domain.fleet.audit import Noted
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import HostId
 from domain.fleet.job import FleetJob, FleetJobState
+from domain.fleet.noting import end_noted
 
 _REMEMBERED: Final = select(REMEMBERED).where(
     REMEMBERED.c.principal == bindparam("of_principal"), REMEMBERED.c.key == bindparam("of_key")
@@ -80,14 +83,17 @@ def submit(tx: Transaction, submission: Submission) -> Submitted:
             for job, place in placed
         ],
     )
+    note(tx, submission.noted)
     return Submitted(jobs, tuple(superseded))
 
 
-def request_cancel(tx: Transaction, job_id: str, at: float) -> FleetJob:
+def request_cancel(tx: Transaction, job_id: str, at: float, noted: Noted | None = None) -> FleetJob:
     """See `JobStore`."""
     row = job_row(tx.connection, job_id)
     before = job_of(row)
     job = changes.asked_to_end(before, at)
+    if job is not before:
+        note(tx, [noted])
     change(tx, [(row, before, job)], at)
     if job is not before and not job.is_over and job.seq is not None:
         say_cancel(tx, job.host_id, row.place)
@@ -150,6 +156,10 @@ def change(
             for row, before, job in changed
             if job.state is not before.state
         ],
+    )
+    note(
+        tx,
+        [end_noted(job, at) for _, before, job in changed if job.is_over and not before.is_over],
     )
 
 

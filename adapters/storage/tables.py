@@ -45,6 +45,8 @@ BOOK: Final = Table(
     Column("epoch", EscapedText, nullable=False),
     Column("next_number", BigInteger, nullable=False),
     Column("commits", BigInteger, nullable=False),
+    Column("audit_number", BigInteger, nullable=False),
+    Column("audit_hash", PLAIN_TEXT, nullable=False),
 )
 
 HOSTS: Final = Table(
@@ -267,11 +269,65 @@ REMEMBERED: Final = Table(
     Column("at", Double, nullable=False, index=True),
 )
 
-ACCESS_TOKENS: Final = Table(
-    "access_tokens",
+USERS: Final = Table(
+    "users",
     METADATA,
     Column("id", EscapedText, primary_key=True),
     Column("name", EscapedText, nullable=False),
-    Column("token_hash", EscapedText, nullable=False, unique=True),
+    Column("name_key", EscapedText, nullable=False),
+    Column("grants", JsonText, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("password_hash", PLAIN_TEXT),
+    Column("is_disabled", Boolean, nullable=False),
+    Column("removed_at", Double),
 )
+IS_THERE: Final = USERS.c.removed_at.is_(None)
+"""Users that are removed stay, so that set-up stays closed, and ids are not used again."""
+Index("users_by_name", USERS.c.name_key, USERS.c.id)
+Index(
+    "one_user_a_name",
+    USERS.c.name_key,
+    unique=True,
+    sqlite_where=IS_THERE,
+    postgresql_where=IS_THERE,
+)
+
+TOKENS: Final = Table(
+    "tokens",
+    METADATA,
+    Column("place", PLACE, primary_key=True, autoincrement=False),
+    Column("id", EscapedText, nullable=False, unique=True),
+    Column("user_id", EscapedText, ForeignKey("users.id"), nullable=False),
+    Column("name", EscapedText, nullable=False),
+    Column("kind", PLAIN_TEXT, nullable=False),
+    Column("token_hash", EscapedText, nullable=False, unique=True),
+    Column("scope", JsonText),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, index=True),
+    Column("last_used_at", Double),
+)
+Index("tokens_by_user", TOKENS.c.user_id, TOKENS.c.place)
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("place", PLACE, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("who", EscapedText, nullable=False),
+    Column("address", EscapedText, nullable=False),
+    Column("token_id", EscapedText, nullable=False),
+    Column("action", EscapedText, nullable=False),
+    Column("outcome", EscapedText, nullable=False),
+    Column("host_id", EscapedText),
+    Column("host", EscapedText, nullable=False),
+    Column("project", EscapedText, nullable=False),
+    Column("job_id", EscapedText, nullable=False),
+    Column("deployment_id", EscapedText, nullable=False),
+    Column("target", EscapedText, nullable=False),
+    Column("detail", JsonText, nullable=False),
+    Column("previous_hash", PLAIN_TEXT, nullable=False),
+    Column("hash", PLAIN_TEXT, nullable=False),
+)
+"""Triggers refuse to change or to delete anything in it."""
+Index("audit_by_who", AUDIT.c.who, AUDIT.c.place)
+Index("audit_by_host_id", AUDIT.c.host_id, AUDIT.c.place)

@@ -13,6 +13,7 @@ from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.host_directory import HostDirectory
 from application.ports.job_store import MOST_EXPIRED, JobStore
+from application.ports.people import People
 from domain.errors import InstaDeployError
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ EXPIRE_EVERY_S: Final = 5.0
 PRUNE_EVERY_S: Final = 600.0
 PRUNED_AT_ONCE: Final = 200
 """Few enough that nothing else waits long for the database."""
+EXPIRED_TOKENS_S: Final = 7 * 24 * 3600.0
+"""So long a token whose time is over is still listed: whoever wonders why it is not good sees it."""
 RETENTION_S: Final = 30 * 24 * 3600.0
 
 
@@ -39,12 +42,14 @@ class Chores:
         *,
         store: JobStore,
         directory: HostDirectory,
+        people: People,
         happenings: Happenings,
         clock: Clock,
         retention: Retention,
     ) -> None:
         self._store = store
         self._directory = directory
+        self._people = people
         self._happenings = happenings
         self._clock = clock
         self._retention = retention
@@ -66,11 +71,14 @@ class Chores:
 
     async def prune(self) -> None:
         """Forget what ended long ago, a few at a time: the content of jobs, and enrolments."""
-        before = seconds_now(self._clock) - self._retention.kept_s
+        now = seconds_now(self._clock)
+        before = now - self._retention.kept_s
         if forgotten := await self._all_of(self._store.prune, before):
             logger.info("the content of %d jobs is forgotten", forgotten)
         if forgotten := await self._all_of(self._directory.forget_enrolments, before):
             logger.info("%d old enrolments are forgotten", forgotten)
+        if forgotten := await self._all_of(self._people.forget_tokens, now - EXPIRED_TOKENS_S):
+            logger.info("%d tokens whose time is over are forgotten", forgotten)
 
     async def _all_of(self, forget: Callable[[float, int], Awaitable[int]], before: float) -> int:
         forgotten = 0

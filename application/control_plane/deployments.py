@@ -16,6 +16,7 @@ from application.control_plane.submitting import AcceptedDeployment, Submitting,
 from application.ports.job_store import JobQuery, JobStore
 from domain.commands import DeployCompose
 from domain.errors import Conflict, NotFound
+from domain.fleet.access import EVERYWHERE, Permission, Principal, Reach
 from domain.fleet.deployment import Deployment, DeploymentState, outcome_of
 from domain.fleet.job import DeploymentId, FleetJob, FleetJobState, is_over
 from domain.fleet.labels import Selector
@@ -31,6 +32,8 @@ class DeploymentView:
 
     deployment: Deployment
     tally: Mapping[FleetJobState, int]
+    is_whole: bool = True
+    """Whether all of its hosts may be named."""
 
     @property
     def state(self) -> DeploymentState:
@@ -49,20 +52,36 @@ class Deployments:
         self._payloads = payloads
         self._jobs = jobs
 
-    async def list(self, project: str | None, page: PageRequest) -> Page[DeploymentView]:
-        """The newest first; of one project, where it is given."""
-        found = await self._store.deployments(project, page)
-        tallies = await self._store.tallies([one.id for one in found.items])
+    async def list(
+        self, project: str | None, page: PageRequest, within: Reach = EVERYWHERE
+    ) -> Page[DeploymentView]:
+        """The newest first; of one project, where it is given.
+
+        Here and below, of a deployment to several hosts there is only what is of hosts in reach.
+        """
+        found = await self._store.deployments(project, page, within)
+        tallies = await self._store.tallies([one.id for one in found.items], within)
         return Page(
-            [DeploymentView(one, tallies.get(one.id, {})) for one in found.items], found.next
+            [
+                DeploymentView(one, tallies.get(one.id, {}), within.is_everywhere)
+                for one in found.items
+            ],
+            found.next,
         )
 
-    async def show(self, deployment_id: str) -> tuple[DeploymentView, Page[FleetJob]]:
+    async def show(
+        self, deployment_id: str, within: Reach = EVERYWHERE
+    ) -> tuple[DeploymentView, Page[FleetJob]]:
         """With the first page of its jobs, the newest first. Raises `NotFound`."""
         deployment = await self._store.deployment(DeploymentId(deployment_id))
-        tallies = await self._store.tallies([deployment.id])
-        jobs = await self._store.jobs(JobQuery(deployment_id=deployment.id), PageRequest())
-        return DeploymentView(deployment, tallies.get(deployment.id, {})), jobs
+        tallies = await self._store.tallies([deployment.id], within)
+        jobs = await self._store.jobs(
+            JobQuery(deployment_id=deployment.id, within=within), PageRequest()
+        )
+        return (
+            DeploymentView(deployment, tallies.get(deployment.id, {}), within.is_everywhere),
+            jobs,
+        )
 
     async def redeploy(
         self, deployment_id: str, selector: Selector | None, terms: Terms
@@ -77,20 +96,30 @@ class Deployments:
             selector or deployment.selector, command, terms, redeploy_of=deployment.id
         )
 
-    async def cancel(self, deployment_id: str) -> tuple[DeploymentView, Page[FleetJob]]:
+    async def content(self, deployment_id: str) -> DeployCompose:
+        """What it brought. Raises `NotFound`, and `Conflict` where that is not kept any more."""
+        return await self._content_of(await self._store.deployment(DeploymentId(deployment_id)))
+
+    async def cancel(
+        self, deployment_id: str, by: Principal
+    ) -> tuple[DeploymentView, Page[FleetJob]]:
         """End those of its jobs that are not over, as far as their agents can. Raises `NotFound`."""
         deployment = await self._store.deployment(DeploymentId(deployment_id))
-        open_ones = JobQuery(deployment_id=deployment.id, states=_OPEN)
+        open_ones = JobQuery(
+            deployment_id=deployment.id,
+            states=_OPEN,
+            within=by.reach(Permission.DEPLOYMENTS_WRITE),
+        )
         async with aclosing(self._pages(open_ones, CANCELED_AT_ONCE)) as pages:
             async for jobs in pages:
-                await self._cancel_all(jobs)
-        return await self.show(deployment.id)
+                await self._cancel_all(jobs, by)
+        return await self.show(deployment.id, by.reach(Permission.DEPLOYMENTS_READ))
 
-    async def _cancel_all(self, jobs: Sequence[FleetJob]) -> None:
+    async def _cancel_all(self, jobs: Sequence[FleetJob], by: Principal) -> None:
         async def cancel(job: FleetJob) -> None:
             # An agent that speaks v1 and has it carries it through.
             with contextlib.suppress(Conflict):
-                await self._jobs.cancel(job.id)
+                await self._jobs.cancel(job.id, by)
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -7,9 +7,7 @@ address is told to stay away.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-from collections import OrderedDict
 from typing import Final
 
 from application.control_plane.times import seconds_now
@@ -19,7 +17,7 @@ from application.ports.host_directory import HostDirectory
 from application.ports.identity import Signer
 from application.ports.randomness import Randomness
 from domain.errors import Conflict, Forbidden, NotFound, StorageUnavailable
-from domain.fleet.allowance import Allowance
+from domain.fleet.attempts import Attempts, network_of
 from domain.fleet.host import Credential, Host, HostId, HostName
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.labels import NO_LABELS
@@ -43,23 +41,6 @@ _NOBODY: Final = "A" * 43 + "="
 _UNNAMED: Final = HostName("new")
 
 
-class _Failures:
-    """What each address has got wrong."""
-
-    def __init__(self) -> None:
-        self._allowances: OrderedDict[str, Allowance] = OrderedDict()
-
-    def may_fail(self, address: str, now: float) -> bool:
-        """Note one more; False where that is too much."""
-        network = _network_of(address)
-        allowance = self._allowances.get(network)
-        if allowance is None:
-            allowance = self._allowances[network] = Allowance(FAILURES, FAILURES_PER_S, now)
-            while len(self._allowances) > ADDRESSES:
-                self._allowances.popitem(last=False)
-        return allowance.take(1.0, now)
-
-
 class Doorkeeper:
     """Every question is answered with the host, or how its asker is to be turned away: see `hold_back`."""
 
@@ -75,8 +56,8 @@ class Doorkeeper:
         self._signer = signer
         self._randomness = randomness
         self._clock = clock
-        self._failures = _Failures()
-        self._enrolment_failures = _Failures()
+        self._failures = Attempts(FAILURES, FAILURES_PER_S, ADDRESSES)
+        self._enrolment_failures = Attempts(FAILURES, FAILURES_PER_S, ADDRESSES)
         self._waiting = 0
 
     async def by_token(self, request: UpgradeRequest) -> Host | TurnedAway:
@@ -141,7 +122,7 @@ class Doorkeeper:
             public_key=enroll.public_key,
         )
         try:
-            host = await self._directory.redeem(token_hash, host, now)
+            host = await self._directory.redeem(token_hash, host, now, request.address)
         except (Forbidden, Conflict) as exc:
             return self._enrolled(None, request.address, f"an enrolment ({exc})")
         except StorageUnavailable as exc:
@@ -175,11 +156,11 @@ class Doorkeeper:
         return self._let_in(host, address, what, self._failures)
 
     def _let_in(
-        self, host: Host | None, address: str, what: str, failures: _Failures
+        self, host: Host | None, address: str, what: str, failures: Attempts
     ) -> Host | TurnedAway:
         if host is not None and not host.is_revoked:
             return host
-        if not failures.may_fail(address, self._clock.monotonic()):
+        if not failures.may(network_of(address), self._clock.monotonic()):
             return TurnedAway(LinkEnd.TOO_MUCH, STAY_AWAY_S)
         if host is not None:
             logger.warning("%s is host %s's (%s), which is revoked", what, host.name, host.id)
@@ -190,15 +171,3 @@ class Doorkeeper:
 def _busy(exc: StorageUnavailable) -> TurnedAway:
     logger.warning("who an agent is cannot be found out: %s", exc)
     return TurnedAway(LinkEnd.GOING_AWAY, BUSY_S)
-
-
-def _network_of(address: str) -> str:
-    """What one person has as a rule: an address of IPv4, a network of 64 bits of IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    mapped = parsed.ipv4_mapped
-    return str(mapped) if mapped is not None else parsed.exploded[:19]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
+from application.control_plane.reaching import check_labels, is_in_reach
 from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.host_directory import HostDirectory
 from application.ports.randomness import Randomness
 from domain.errors import Conflict, NotFound
-from domain.fleet.access import ENROLMENT_PREFIX, HOST_PREFIX, Principal
+from domain.fleet.access import ENROLMENT_PREFIX, HOST_PREFIX, Permission, Principal
+from domain.fleet.audit import noted_by
 from domain.fleet.host import (
     ENROLMENT_TTL_S,
     Credential,
@@ -60,7 +62,8 @@ class Enrolments:
         self._ttl_s = ttl_s
 
     async def create(self, name: HostName, labels: Labels, by: Principal) -> EnrolmentToken:
-        """Make one; raises `Conflict` where the name is taken."""
+        """Make one; raises `Conflict` where the name is taken, and `NotPermitted`."""
+        check_labels(labels, by, Permission.ENROLMENTS_WRITE)
         now = seconds_now(self._clock)
         token = ENROLMENT_PREFIX + self._randomness.token()
         enrolment = Enrolment(
@@ -71,28 +74,39 @@ class Enrolments:
             expires_at=now + self._ttl_s,
             created_by=by.name,
         )
-        await self._directory.add_enrolment(enrolment, token_hash_of(token))
+        noted = noted_by(
+            by,
+            now,
+            "enrolment.add",
+            host=name.value,
+            target=enrolment.id,
+            detail={"labels": labels.as_mapping()},
+        )
+        await self._directory.add_enrolment(enrolment, token_hash_of(token), noted)
         logger.info("enrolment %s of host %s is open, for %s", enrolment.id, name, by.name)
         return EnrolmentToken(enrolment, token)
 
-    async def list(self, page: PageRequest) -> Page[Enrolment]:
-        """All, the newest first."""
-        return await self._directory.enrolments(page)
+    async def list(self, page: PageRequest, by: Principal) -> Page[Enrolment]:
+        """Those in reach, the newest first: a page may have fewer than were asked for."""
+        found = await self._directory.enrolments(page)
+        return Page([one for one in found.items if is_in_reach(one, by)], found.next)
 
-    async def withdraw(self, enrolment_id: str) -> None:
+    async def withdraw(self, enrolment_id: str, by: Principal) -> None:
         """Make an unused one useless. Raises `NotFound`, and `Conflict` where it is used."""
-        await self._directory.withdraw(EnrolmentId(enrolment_id))
+        noted = noted_by(by, seconds_now(self._clock), "enrolment.withdraw", target=enrolment_id)
+        await self._directory.withdraw(EnrolmentId(enrolment_id), noted)
         logger.info("enrolment %s is withdrawn", enrolment_id)
 
     def is_open(self, enrolment: Enrolment) -> bool:
         """Whether it can still be used."""
         return enrolment.is_open(seconds_now(self._clock))
 
-    async def add_host(self, name: HostName, labels: Labels) -> HostToken:
+    async def add_host(self, name: HostName, labels: Labels, by: Principal) -> HostToken:
         """Add a host whose agent presents a token each time, for agents that speak v1 alone.
 
-        Raises `Conflict` where the name is taken.
+        Raises `Conflict` where the name is taken, and `NotPermitted`.
         """
+        check_labels(labels, by, Permission.HOSTS_TRUST)
         token = HOST_PREFIX + self._randomness.token()
         host = Host(
             HostId(self._randomness.new_id("host")),
@@ -101,11 +115,19 @@ class Enrolments:
             Credential.TOKEN,
             created_at=seconds_now(self._clock),
         )
-        await self._directory.add(host, token_hash_of(token))
+        noted = noted_by(
+            by,
+            host.created_at,
+            "host.add",
+            host_id=host.id,
+            host=name.value,
+            detail={"labels": labels.as_mapping()},
+        )
+        await self._directory.add(host, token_hash_of(token), noted)
         logger.info("host %s (%s) is added, with a token", name, host.id)
         return HostToken(host, token)
 
-    async def new_token(self, name_or_id: str) -> HostToken:
+    async def new_token(self, name_or_id: str, by: Principal) -> HostToken:
         """Give a host that uses a token another one. Raises `NotFound`; `Conflict` where it has a key."""
         host = await self._directory.named(name_or_id)
         if host.is_revoked:
@@ -116,6 +138,13 @@ class Enrolments:
                 "another key, revoke it and enrol the machine again"
             )
         token = HOST_PREFIX + self._randomness.token()
-        host = await self._directory.set_token(host.id, token_hash_of(token))
+        noted = noted_by(
+            by,
+            seconds_now(self._clock),
+            "host.token",
+            host_id=host.id,
+            host=host.name.value,
+        )
+        host = await self._directory.set_token(host.id, token_hash_of(token), noted)
         logger.info("host %s (%s) has another token", host.name, host.id)
         return HostToken(host, token)

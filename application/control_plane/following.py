@@ -12,6 +12,7 @@ from application.control_plane.happenings import Happenings, Watch
 from application.control_plane.paging import pages_of
 from application.ports.clock import Clock
 from application.ports.job_store import JobQuery, JobStore
+from domain.fleet.access import EVERYWHERE, Reach
 from domain.fleet.job import DeploymentId, FeedEntry, FeedKind, FleetJob, FleetJobState, is_over
 from domain.fleet.page import MAX_PAGE
 
@@ -40,6 +41,7 @@ class _Followed:
 
     job_id: str | None = None
     deployment_id: DeploymentId | None = None
+    within: Reach = EVERYWHERE
 
 
 class Following:
@@ -59,10 +61,12 @@ class Following:
         self._happenings.check_room()
         return self._parts(_Followed(job_id=job_id), after)
 
-    async def deployment(self, deployment_id: str, after: int) -> AsyncGenerator[Part, None]:
-        """The feeds of a deployment's jobs, in one. Raises as `job` does."""
+    async def deployment(
+        self, deployment_id: str, after: int, within: Reach = EVERYWHERE
+    ) -> AsyncGenerator[Part, None]:
+        """The feeds of a deployment's jobs, in one, of hosts in reach. Raises as `job` does."""
         deployment = await self._store.deployment(DeploymentId(deployment_id))
-        followed = _Followed(deployment_id=deployment.id)
+        followed = _Followed(deployment_id=deployment.id, within=within)
         jobs = sum((await self._tally(followed)).values())
         is_known = self._happenings.is_watched(deployment.id)
         self._happenings.check_room(jobs=0 if is_known else jobs)
@@ -104,6 +108,7 @@ class Following:
                     deployment_id=followed.deployment_id,
                     after=after,
                     limit=PAGE,
+                    within=followed.within,
                 ):
                     after = entries[-1].number
                     to_end -= sum(
@@ -138,7 +143,7 @@ class Following:
 
     async def _tally(self, followed: _Followed) -> Mapping[FleetJobState, int]:
         if followed.deployment_id is not None:
-            tallies = await self._store.tallies([followed.deployment_id])
+            tallies = await self._store.tallies([followed.deployment_id], followed.within)
             return tallies.get(followed.deployment_id, {})
         assert followed.job_id is not None
         return {(await self._store.job(followed.job_id)).state: 1}

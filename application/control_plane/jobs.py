@@ -11,14 +11,14 @@ from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.host_directory import HostDirectory
 from application.ports.job_store import JobQuery, JobStore
-from domain.commands import CHANGING_COMMANDS, COMMAND_NAMES
-from domain.errors import Conflict
+from domain.commands import CHANGING_KINDS
+from domain.errors import Conflict, NotFound
 from domain.fleet.abilities import protocol_of
+from domain.fleet.access import EVERYWHERE, Principal, Reach
+from domain.fleet.audit import ACCEPTED, noted_by
 from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FleetJob, FleetJobState, JobResult
 from domain.fleet.page import Page, PageRequest
-
-CHANGES = frozenset(COMMAND_NAMES[command] for command in CHANGING_COMMANDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class JobFilter:
     deployment_id: str | None = None
     states: AbstractSet[FleetJobState] = frozenset()
     kinds: AbstractSet[str] = frozenset()
+    within: Reach = EVERYWHERE
 
 
 class Jobs:
@@ -51,8 +52,10 @@ class Jobs:
         self._clock = clock
 
     async def list(self, wanted: JobFilter, page: PageRequest) -> Page[FleetJob]:
-        """The newest first. Raises `NotFound` for a host or a deployment that is none."""
+        """The newest first. Raises `NotFound` for a host or a deployment that is none, or out of reach."""
         host = None if wanted.host is None else await self._directory.named(wanted.host)
+        if host is not None and not wanted.within.covers(host.labels):
+            raise NotFound(f"there is no host {(wanted.host or '')[:80]!r}")
         query = JobQuery(
             host_id=None if host is None else host.id,
             project=wanted.project,
@@ -61,14 +64,18 @@ class Jobs:
             else DeploymentId(wanted.deployment_id),
             states=frozenset(wanted.states),
             kinds=frozenset(wanted.kinds),
+            within=wanted.within,
         )
         if query.deployment_id is not None:
+            of_it = JobQuery(deployment_id=query.deployment_id, within=query.within)
             await self._store.deployment(query.deployment_id)
+            if not (await self._store.jobs(of_it, PageRequest(1))).items:
+                raise NotFound(f"there is no deployment {query.deployment_id[:80]!r}")
         return await self._store.jobs(query, page)
 
     async def history(self, host: str, project: str, page: PageRequest) -> Page[FleetJob]:
         """What was to change a project on a host, the newest first. Raises `NotFound`."""
-        return await self.list(JobFilter(host=host, project=project, kinds=CHANGES), page)
+        return await self.list(JobFilter(host=host, project=project, kinds=CHANGING_KINDS), page)
 
     async def show(self, job_id: str) -> FleetJob:
         """Raises `NotFound`."""
@@ -79,7 +86,7 @@ class Jobs:
         await self._store.job(job_id)
         return await self._store.result(job_id)
 
-    async def cancel(self, job_id: str) -> FleetJob:
+    async def cancel(self, job_id: str, by: Principal) -> FleetJob:
         """End a job. One that is over, or is being ended, is left as it is.
 
         Raises `NotFound`, and `Conflict` for one that cannot be ended any more.
@@ -91,7 +98,18 @@ class Jobs:
             raise Conflict(
                 f"job {job_id} was sent to an agent that speaks protocol v1, which cannot cancel"
             )
-        job = await self._store.request_cancel(job_id, seconds_now(self._clock))
+        now = seconds_now(self._clock)
+        noted = noted_by(
+            by,
+            now,
+            "job.cancel",
+            outcome=ACCEPTED,
+            host_id=job.host_id,
+            project=job.project or "",
+            job_id=job.id,
+            deployment_id=job.deployment_id or "",
+        )
+        job = await self._store.request_cancel(job_id, now, noted)
         self._happenings.tell([job_id])
         self._links.wake(job.host_id)
         return job

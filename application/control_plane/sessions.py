@@ -1,4 +1,4 @@
-"""Requests that stay open: they end when their token is replaced, and when the program stops."""
+"""Requests that stay open: they end when who asks may not do the same any more, and with the program."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final
 from application.control_plane.access import Access
 from application.ports.clock import Clock
 from domain.errors import StorageUnavailable
+from domain.fleet.access import Principal
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +21,8 @@ LOOK_EVERY_S: Final = 2.0
 class Session:
     """One open request."""
 
-    def __init__(self, token_hash: str) -> None:
-        self.token_hash = token_hash
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
         self.ended = asyncio.Event()
         """Set when the request must not go on."""
 
@@ -36,9 +37,9 @@ class Sessions:
         self._is_stopping = False
 
     @contextlib.contextmanager
-    def opened(self, token_hash: str) -> Iterator[Session]:
+    def opened(self, principal: Principal) -> Iterator[Session]:
         """A session for as long as the context lasts."""
-        session = Session(token_hash)
+        session = Session(principal)
         if self._is_stopping:
             session.ended.set()
         self._open.add(session)
@@ -54,19 +55,22 @@ class Sessions:
             session.ended.set()
 
     async def run(self) -> None:
-        """Look again and again whether the tokens of open sessions are still good; for ever."""
+        """Look again and again whether the tokens of open sessions are still good, and for the same.
+
+        For ever. Whoever may do more or less than before asks again, and is judged anew.
+        """
         while True:
             await self._clock.sleep(LOOK_EVERY_S)
             await self._look()
 
     async def _look(self) -> None:
-        for token_hash in {session.token_hash for session in self._open}:
+        for token_hash in {session.principal.token_hash for session in self._open}:
             try:
-                if await self._access.with_hash(token_hash) is not None:
-                    continue
+                now = await self._access.with_hash(token_hash)
             except StorageUnavailable as exc:
                 logger.warning("whether tokens are still good cannot be read: %s", exc)
                 return
             for session in self._open:
-                if session.token_hash == token_hash:
+                before = session.principal
+                if before.token_hash == token_hash and (now is None or now.scopes != before.scopes):
                     session.ended.set()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from application.control_plane.delivery_times import DeliveryTimes
 from application.control_plane.happenings import Happenings
@@ -19,17 +20,21 @@ from application.ports.job_store import JobStore, Remembered, Submission, Submit
 from application.ports.randomness import Randomness
 from domain.commands import (
     CHANGING_COMMANDS,
+    COMMAND_NAMES,
     Command,
     DeployCompose,
     PlanCompose,
+    RemoveCompose,
+    RestartCompose,
     RollbackCompose,
     digest_of,
     project_of,
 )
-from domain.errors import InvalidInput, NotFound
-from domain.fleet.access import Principal
+from domain.errors import InvalidInput, NotFound, NotPermitted
+from domain.fleet.access import Permission, Principal
+from domain.fleet.audit import ACCEPTED, Noted, noted_by
 from domain.fleet.deployment import Deployment, summary_of
-from domain.fleet.host import Host
+from domain.fleet.host import Host, HostId
 from domain.fleet.job import (
     CHANGE_TTL_S,
     LONGEST_TTL_S,
@@ -41,6 +46,8 @@ from domain.fleet.job import (
 from domain.fleet.labels import Selector
 
 logger = logging.getLogger(__name__)
+
+MOST_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +147,7 @@ class Submitting:
                 jobs=(job,),
                 payload=payload,
                 remembered=_remembered(terms, _digest(command, terms, host.id), {"job": job_id}),
+                noted=self._noted([job], {host.id: host}, command, terms),
             )
         )
         if submitted.answered_before is not None:
@@ -157,10 +165,12 @@ class Submitting:
     ) -> AcceptedDeployment:
         """The same deployment to every host that is meant: one job each, all or none.
 
-        Raises `NotFound` that names the hosts of which there is none, `Conflict` where the key
+        Raises `NotFound` that names the hosts of which there is none, or none that they may see,
+        `NotPermitted` where one is among them to which they may not deploy, `Conflict` where the key
         belongs to another request.
         """
-        hosts = await self._directory.selected(selector)
+        hosts = await self._directory.selected(selector, terms.by.reach(Permission.HOSTS_READ))
+        _check_permitted(hosts, terms.by)
         command = replace(command, options=replace(command.options, requested_by=terms.by.name))
         deployment_id = DeploymentId(self._randomness.new_id("dep"))
         kind, payload = self._payloads.sealed(command, deployment_id)
@@ -177,17 +187,17 @@ class Submitting:
         digest = _digest(
             command, terms, [*selector.hosts, selector.labels.pairs], redeploy_of or ""
         )
+        jobs = [
+            self._job(self._randomness.new_id("job"), host, kind, command, terms, deployment_id)
+            for host in hosts
+        ]
         submitted = await self._submit(
             Submission(
-                jobs=tuple(
-                    self._job(
-                        self._randomness.new_id("job"), host, kind, command, terms, deployment_id
-                    )
-                    for host in hosts
-                ),
+                jobs=tuple(jobs),
                 payload=payload,
                 deployment=deployment,
                 remembered=_remembered(terms, digest, {"deployment": deployment_id}),
+                noted=self._noted(jobs, {host.id: host for host in hosts}, command, terms),
             )
         )
         if submitted.answered_before is not None:
@@ -212,6 +222,34 @@ class Submitting:
         if submitted.answered_before is None:
             self._notice.of(submitted, begun)
         return submitted
+
+    def _noted(
+        self,
+        jobs: Sequence[FleetJob],
+        hosts: Mapping[HostId, Host],
+        command: Command,
+        terms: Terms,
+    ) -> tuple[Noted, ...]:
+        """What the audit trail says of jobs that are to change something: one entry for each."""
+        if not isinstance(command, CHANGING_COMMANDS):
+            return ()
+        action = COMMAND_NAMES[type(command)].partition("_")[0].lower()
+        detail = _detail_of(command)
+        return tuple(
+            noted_by(
+                terms.by,
+                job.created_at,
+                action,
+                outcome=ACCEPTED,
+                host_id=job.host_id,
+                host=hosts[job.host_id].name.value,
+                project=job.project or "",
+                job_id=job.id,
+                deployment_id=job.deployment_id or "",
+                detail=detail,
+            )
+            for job in jobs
+        )
 
     def _job(
         self,
@@ -240,6 +278,30 @@ class Submitting:
             expires_at=now + (usual if terms.ttl_s is None else terms.ttl_s),
             deadline_s=terms.deadline_s,
         )
+
+
+def _check_permitted(hosts: Sequence[Host], by: Principal) -> None:
+    reach = by.reach(Permission.DEPLOYMENTS_WRITE)
+    refused = [host.name.value for host in hosts if not reach.covers(host.labels)]
+    if refused:
+        raise NotPermitted(
+            f"this needs the permission {Permission.DEPLOYMENTS_WRITE.value} for "
+            f"{', '.join(refused[:MOST_NAMED])}" + (" and others" * (len(refused) > MOST_NAMED))
+        )
+
+
+def _detail_of(command: Command) -> dict[str, object]:
+    match command:
+        case DeployCompose():
+            return {"digest": command.content.digest}
+        case RemoveCompose():
+            return {"volumes": command.volumes}
+        case RollbackCompose():
+            return {"revision": command.revision}
+        case RestartCompose():
+            return {"services": list(command.services)}
+        case _:
+            return {}
 
 
 def asked_by(command: Command, by: Principal) -> Command:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.fleet.access import EVERYWHERE, Reach
+from domain.fleet.audit import Noted
 from domain.fleet.host import AgentReport, Enrolment, EnrolmentId, Host, HostId, HostName
 from domain.fleet.labels import NO_LABELS, Labels, Selector
 from domain.fleet.page import Page, PageRequest
@@ -26,7 +28,9 @@ class HostDirectory(Protocol):
     revoked is found by its id, and stays as it is.
     """
 
-    async def add_enrolment(self, enrolment: Enrolment, token_hash: str) -> None:
+    async def add_enrolment(
+        self, enrolment: Enrolment, token_hash: str, noted: Noted | None = None
+    ) -> None:
         """Keep it.
 
         Raises `Conflict` where a host, or an enrolment that is open when this one is made, has the
@@ -42,11 +46,11 @@ class HostDirectory(Protocol):
         """The enrolment whose token this is, open or not; None where there is none, or none any more."""
         ...
 
-    async def withdraw(self, enrolment_id: EnrolmentId) -> None:
+    async def withdraw(self, enrolment_id: EnrolmentId, noted: Noted | None = None) -> None:
         """Make an unused one useless; harmless again. Raises `NotFound`; `Conflict` where it is used."""
         ...
 
-    async def redeem(self, token_hash: str, host: Host, now: float) -> Host:
+    async def redeem(self, token_hash: str, host: Host, now: float, address: str = "") -> Host:
         """Use an enrolment up: its host exists from then on, with this id and public key.
 
         Name and labels are the enrolment's. With the token and the key of one that was used before,
@@ -58,7 +62,7 @@ class HostDirectory(Protocol):
         """
         ...
 
-    async def add(self, host: Host, token_hash: str) -> None:
+    async def add(self, host: Host, token_hash: str, noted: Noted | None = None) -> None:
         """Add a host that uses a token. Raises `Conflict` where the name is taken."""
         ...
 
@@ -82,12 +86,17 @@ class HostDirectory(Protocol):
         ...
 
     async def hosts(
-        self, page: PageRequest, labels: Labels = NO_LABELS, *, with_revoked: bool = False
+        self,
+        page: PageRequest,
+        labels: Labels = NO_LABELS,
+        *,
+        with_revoked: bool = False,
+        within: Reach = EVERYWHERE,
     ) -> Page[Host]:
         """Those that have all of the labels, by name in whatever case."""
         ...
 
-    async def selected(self, selector: Selector) -> Sequence[Host]:
+    async def selected(self, selector: Selector, within: Reach = EVERYWHERE) -> Sequence[Host]:
         """The hosts that are meant, each once, without revoked ones.
 
         By name for labels, else as they are named.
@@ -98,7 +107,12 @@ class HostDirectory(Protocol):
         ...
 
     async def change(
-        self, host_id: HostId, *, name: HostName | None = None, labels: Labels | None = None
+        self,
+        host_id: HostId,
+        *,
+        name: HostName | None = None,
+        labels: Labels | None = None,
+        noted: Noted | None = None,
     ) -> Host:
         """Rename it, or replace all its labels, or both: all of it or nothing.
 
@@ -106,14 +120,14 @@ class HostDirectory(Protocol):
         """
         ...
 
-    async def set_token(self, host_id: HostId, token_hash: str) -> Host:
+    async def set_token(self, host_id: HostId, token_hash: str, noted: Noted | None = None) -> Host:
         """Give a host that uses a token another one; the old one is worth nothing from then on.
 
         Raises `NotFound`, and `Conflict` for a host that uses a key, or is revoked.
         """
         ...
 
-    async def revoke(self, host_id: HostId, at: float) -> Revoked:
+    async def revoke(self, host_id: HostId, at: float, noted: Noted | None = None) -> Revoked:
         """Let nobody connect as this host any more, and free its name. Again changes nothing.
 
         Its jobs that are not over end as failed, with the reason `revoked`, and nothing is outgoing to
@@ -121,7 +135,9 @@ class HostDirectory(Protocol):
         """
         ...
 
-    async def suspect_clone(self, host_id: HostId, at: float | None) -> None:
+    async def suspect_clone(
+        self, host_id: HostId, at: float | None, noted: Noted | None = None
+    ) -> None:
         """Note that two machines come with one identity, or with None that this is settled.
 
         Raises `NotFound`.

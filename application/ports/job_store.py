@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from domain.fleet.access import EVERYWHERE, Reach
+from domain.fleet.audit import Noted
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
@@ -39,6 +41,8 @@ class Submission:
     payload: bytes
     deployment: Deployment | None = None
     remembered: Remembered | None = None
+    noted: tuple[Noted, ...] = ()
+    """For the audit trail, where it is not a request that was answered before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class JobQuery:
     states: frozenset[FleetJobState] = field(default_factory=frozenset)
     """Empty for all."""
     kinds: frozenset[str] = field(default_factory=frozenset)
+    within: Reach = EVERYWHERE
+    """Of hosts in this reach."""
 
 
 class JobStore(Protocol):
@@ -94,7 +100,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def request_cancel(self, job_id: str, at: float) -> FleetJob:
+    async def request_cancel(self, job_id: str, at: float, noted: Noted | None = None) -> FleetJob:
         """Note that a job is to end. One that no agent can have is canceled at once.
 
         One that is over, or was asked to end before, is left as it is. Otherwise it is canceling, and
@@ -216,8 +222,10 @@ class JobStore(Protocol):
         """Raises `NotFound`."""
         ...
 
-    async def deployments(self, project: str | None, page: PageRequest) -> Page[Deployment]:
-        """The newest first; of one project, where it is given."""
+    async def deployments(
+        self, project: str | None, page: PageRequest, within: Reach = EVERYWHERE
+    ) -> Page[Deployment]:
+        """The newest first; of one project, where it is given; of which any host is in this reach."""
         ...
 
     async def jobs_of(self, deployment_id: DeploymentId) -> Sequence[FleetJob]:
@@ -225,9 +233,11 @@ class JobStore(Protocol):
         ...
 
     async def tallies(
-        self, deployment_ids: Sequence[DeploymentId]
+        self, deployment_ids: Sequence[DeploymentId], within: Reach = EVERYWHERE
     ) -> Mapping[DeploymentId, Mapping[FleetJobState, int]]:
         """How many jobs of each of these deployments are in each state, where there are any.
+
+        Of hosts in this reach.
 
         Unknown deployments are left out.
         """
@@ -240,8 +250,11 @@ class JobStore(Protocol):
         deployment_id: DeploymentId | None = None,
         after: int = 0,
         limit: int = 500,
+        within: Reach = EVERYWHERE,
     ) -> Sequence[FeedEntry]:
         """What happened to a job, or to the jobs of a deployment, behind an entry; the oldest first.
+
+        Of hosts in this reach.
 
         To all jobs where neither is given; nothing, where there is none of that id. Whoever resumes
         from the last number that it has misses nothing. A piece of output has at most 64 KiB.

@@ -15,3 +15,7 @@ class PayloadCipher(Protocol):
     def open(self, sealed: bytes, context: str) -> bytes:
         """Raises `StorageUnavailable` where it was sealed under another key or context, or is spoilt."""
         ...
+
+    def fingerprint(self, content: bytes) -> str:
+        """A text that is the same for the same content, and tells nothing else of it without the key."""
+        ...

@@ -16,7 +16,7 @@ import uvloop
 
 from adapters.secrets.randomness import SystemRandomness
 from adapters.storage.database import Database
-from application.control_plane.access import new_administrator_token
+from application.control_plane.access import new_token
 from domain.errors import Conflict, InstaDeployError, InvalidInput, StorageUnavailable
 from domain.identity import token_hash_of
 from entrypoints.configuration import SettingsError
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reset_token(settings: ControlPlaneSettings) -> int:
-    token = new_administrator_token(SystemRandomness())
+    token = new_token(SystemRandomness())
     leave_hash(settings.state_dir, token_hash_of(token))
     print(
         f"The administrator's new token, shown this once:\n\n    {token}\n\n"

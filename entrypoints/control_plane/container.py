@@ -12,14 +12,18 @@ from adapters.clock.system import SystemClock
 from adapters.identity.cryptography_keys import CryptographyEd25519
 from adapters.identity.keys_on_disk import LocalSigner
 from adapters.secrets.cipher import KeyFileCipher
+from adapters.secrets.passwords import Argon2Passwords
 from adapters.secrets.randomness import SystemRandomness
+from adapters.storage.audit import SqlAuditTrail
 from adapters.storage.database import Database
 from adapters.storage.hosts import SqlHostDirectory
 from adapters.storage.jobs import SqlJobStore
-from adapters.storage.tokens import SqlAccessTokens
+from adapters.storage.people import SqlPeople
 from adapters.websocket.hub import AgentHub
 from adapters.wire.stored_commands import WireCommands
 from application.control_plane.access import Access
+from application.control_plane.api_tokens import ApiTokens
+from application.control_plane.auditing import Auditing
 from application.control_plane.chores import Chores, Retention
 from application.control_plane.clones import Clones
 from application.control_plane.delivery_times import DeliveryTimes
@@ -32,23 +36,28 @@ from application.control_plane.happenings import Happenings
 from application.control_plane.hosts import Hosts
 from application.control_plane.jobs import Jobs
 from application.control_plane.link_tools import Crew, LinkTools, Trouble
+from application.control_plane.logins import Logins
 from application.control_plane.opening_stage import Checks
 from application.control_plane.openings import Openings
 from application.control_plane.payloads import Payloads
 from application.control_plane.presence import LiveHosts
+from application.control_plane.reaching import Reaching
 from application.control_plane.reception import AgentReception
 from application.control_plane.reports import Reports
 from application.control_plane.sessions import Sessions
 from application.control_plane.submitting import Notice, Submitting, UsualTtls
+from application.control_plane.users import Users
 from application.control_plane.welcoming import Welcoming
-from application.ports.access_tokens import AccessTokens
 from application.ports.agent_link import Reception
+from application.ports.audit_trail import AuditTrail
 from application.ports.clock import Clock
 from application.ports.command_codec import CommandCodec
 from application.ports.host_directory import HostDirectory
 from application.ports.identity import Signer
 from application.ports.job_store import JobStore
+from application.ports.password_hasher import PasswordHasher
 from application.ports.payload_cipher import PayloadCipher
+from application.ports.people import People
 from application.ports.randomness import Randomness
 from entrypoints.control_plane.rest.metrics import Metrics
 from entrypoints.control_plane.rest.parts import Parts
@@ -68,8 +77,12 @@ def _store(database: Database) -> SqlJobStore:
     return database.jobs
 
 
-def _tokens(database: Database) -> SqlAccessTokens:
-    return database.tokens
+def _people(database: Database) -> SqlPeople:
+    return database.people
+
+
+def _audit(database: Database) -> SqlAuditTrail:
+    return database.audit
 
 
 def _signer(settings: ControlPlaneSettings) -> LocalSigner:
@@ -81,11 +94,11 @@ def _cipher(settings: ControlPlaneSettings) -> KeyFileCipher:
 
 
 def _access(
-    settings: ControlPlaneSettings, tokens: AccessTokens, randomness: Randomness, clock: Clock
+    settings: ControlPlaneSettings, people: People, randomness: Randomness, clock: Clock
 ) -> Access:
     token = settings.metrics_token
     return Access(
-        tokens=tokens,
+        people=people,
         randomness=randomness,
         clock=clock,
         metrics_token=None if token is None else token.get_secret_value(),
@@ -144,15 +157,20 @@ def _hub(settings: ControlPlaneSettings, reception: Reception) -> AgentHub:
 
 
 def _parts(
-    settings: ControlPlaneSettings, database: Database, signer: Signer, **parts: object
+    settings: ControlPlaneSettings,
+    database: Database,
+    signer: Signer,
+    cipher: PayloadCipher,
+    **parts: object,
 ) -> Parts:
     async def check_ready() -> None:
         # Opened, it has this version's tables; now it has to answer.
-        await database.tokens.with_hash("")
+        await database.people.token_with("")
 
     return Parts(
         check_ready=check_ready,
         control_plane_key=signer.public_key,
+        fingerprint=cipher.fingerprint,
         public_url=settings.public_url or "",
         **parts,  # type: ignore[arg-type]
     )
@@ -173,7 +191,9 @@ class ControlPlaneContainer(containers.DeclarativeContainer):
     signer: providers.Provider[Signer] = providers.Singleton(_signer, settings)
     directory: providers.Provider[HostDirectory] = providers.Callable(_directory, database)
     store: providers.Provider[JobStore] = providers.Callable(_store, database)
-    tokens: providers.Provider[AccessTokens] = providers.Callable(_tokens, database)
+    people: providers.Provider[People] = providers.Callable(_people, database)
+    audit: providers.Provider[AuditTrail] = providers.Callable(_audit, database)
+    passwords: providers.Provider[PasswordHasher] = providers.Singleton(Argon2Passwords)
 
     metrics: providers.Provider[Metrics] = providers.Singleton(Metrics)
     happenings: providers.Provider[Happenings] = providers.Singleton(Happenings)
@@ -219,11 +239,35 @@ class ControlPlaneContainer(containers.DeclarativeContainer):
     hub: providers.Provider[AgentHub] = providers.Singleton(_hub, settings, reception)
 
     access: providers.Provider[Access] = providers.Singleton(
-        _access, settings, tokens, randomness, clock
+        _access, settings, people, randomness, clock
     )
     sessions: providers.Provider[Sessions] = providers.Singleton(Sessions, access, clock)
     token_reset: providers.Provider[TokenReset] = providers.Singleton(
         TokenReset, settings.provided.state_dir, access, clock
+    )
+    reaching: providers.Provider[Reaching] = providers.Singleton(
+        Reaching, directory=directory, store=store
+    )
+    auditing: providers.Provider[Auditing] = providers.Singleton(Auditing, audit=audit, clock=clock)
+    logins: providers.Provider[Logins] = providers.Singleton(
+        Logins,
+        people=people,
+        access=access,
+        audit=audit,
+        passwords=passwords,
+        randomness=randomness,
+        clock=clock,
+    )
+    users: providers.Provider[Users] = providers.Singleton(
+        Users,
+        people=people,
+        access=access,
+        passwords=passwords,
+        randomness=randomness,
+        clock=clock,
+    )
+    api_tokens: providers.Provider[ApiTokens] = providers.Singleton(
+        ApiTokens, people=people, access=access, randomness=randomness, clock=clock
     )
     enrolments: providers.Provider[Enrolments] = providers.Singleton(
         _enrolments, settings, directory, randomness, clock
@@ -267,6 +311,7 @@ class ControlPlaneContainer(containers.DeclarativeContainer):
         Chores,
         store=store,
         directory=directory,
+        people=people,
         happenings=happenings,
         clock=clock,
         retention=providers.Singleton(_retention, settings),
@@ -276,7 +321,13 @@ class ControlPlaneContainer(containers.DeclarativeContainer):
         settings,
         database,
         signer,
+        cipher,
         access=access,
+        api_tokens=api_tokens,
+        auditing=auditing,
+        logins=logins,
+        reaching=reaching,
+        users=users,
         sessions=sessions,
         enrolments=enrolments,
         hosts=hosts,

@@ -71,12 +71,9 @@ async def _begin(
         _check_keys(settings)
     container.signer()
     container.cipher()
-    # Last: what has a token is not new any more, and a start that is killed before is begun again.
-    token = await access.first_token()
-    if token is not None and not reset.is_left():
-        # At once: it cannot be had again, whatever happens next.
-        _greet(None if _is_journal() else token, where)
     await reset.look()
+    if await access.is_new():
+        _greet(None if _is_journal() else container.logins().new_code(), where)
 
 
 def _check_keys(settings: ControlPlaneSettings) -> None:
@@ -98,17 +95,19 @@ def _is_journal() -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def _greet(token: str | None, where: str) -> None:
-    """For the console, this once; the token is in no log."""
-    if token is None:
-        told = "It has no administrator's token yet that anybody knows. To make one:"
+def _greet(code: str | None, where: str) -> None:
+    """For the console; the code is in no log, and is another one after each start."""
+    reset = "instadeploy-control-plane reset-token"
+    if code is None:
+        told = f"Make an administrator's token for it on this machine:\n\n    {reset}\n"
     else:
         told = (
-            f"Its administrator's token, shown this once:\n\n    {token}\n\n"
-            f"It is for requests to {where}/api/v1. Whoever loses it and has this machine makes "
-            "another one:"
+            f"Set it up, and choose a password:\n\n    instadeploy setup {where}\n\n"
+            f"with this code, which is good until somebody has used it, or this program ends:"
+            f"\n\n    {code}\n\n"
+            f"Whoever has this machine can make an administrator's token at any time: {reset}"
         )
-    print(f"This is a new control plane. {told}\ninstadeploy-control-plane reset-token", flush=True)
+    print(f"This is a new control plane, which nobody has set up yet. {told}", flush=True)
 
 
 async def _run(
@@ -133,6 +132,7 @@ async def _run(
             sessions=sessions.run(),
             chores=container.chores().run(),
             resets=container.token_reset().run(),
+            uses=container.access().run(),
             **({} if certificate is None else {"certificate": certificate.run()}),
         ):
             await ready.wait()

@@ -9,9 +9,10 @@ from typing import Protocol
 
 import pytest
 
-from application.ports.access_tokens import AccessTokens
+from application.ports.audit_trail import AuditTrail
 from application.ports.host_directory import HostDirectory
 from application.ports.job_store import JobStore, Remembered, Submission
+from application.ports.people import People
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import Credential, Enrolment, EnrolmentId, Host, HostId, HostName
 from domain.fleet.job import DeploymentId, FeedEntry, FeedKind, FleetJob, FleetJobState, JobResult
@@ -31,7 +32,7 @@ NOW = 1_700_000_000.5
 
 
 class Fleet(Protocol):
-    """The three stores on one database."""
+    """The stores on one database."""
 
     @property
     def hosts(self) -> HostDirectory: ...
@@ -40,7 +41,10 @@ class Fleet(Protocol):
     def jobs(self) -> JobStore: ...
 
     @property
-    def tokens(self) -> AccessTokens: ...
+    def people(self) -> People: ...
+
+    @property
+    def audit(self) -> AuditTrail: ...
 
 
 Reopen = Callable[[Fleet], Awaitable[Fleet]]

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from application.ports.host_directory import Revoked
 from domain.errors import Conflict, Forbidden, NotFound
+from domain.fleet.access import EVERYWHERE
+from domain.fleet.access import Reach as Reachable
+from domain.fleet.audit import Noted
 from domain.fleet.changes import revoked
 from domain.fleet.host import (
     AgentReport,
@@ -29,7 +32,9 @@ class FakeHostDirectory:
         self._state = state
         self._reach = reach
 
-    async def add_enrolment(self, enrolment: Enrolment, token_hash: str) -> None:
+    async def add_enrolment(
+        self, enrolment: Enrolment, token_hash: str, noted: Noted | None = None
+    ) -> None:
         """See `HostDirectory`."""
         await self._reach()
         self._require_free(enrolment.name)
@@ -41,6 +46,7 @@ class FakeHostDirectory:
         self._state.enrolments[enrolment.id] = enrolment
         self._state.places[enrolment.id] = self._state.next_number()
         self._state.enrolment_tokens[token_hash] = enrolment.id
+        self._state.note(noted)
 
     async def enrolments(self, page: PageRequest) -> Page[Enrolment]:
         """See `HostDirectory`."""
@@ -54,7 +60,7 @@ class FakeHostDirectory:
         await self._reach()
         return self._enrolment_with(token_hash)
 
-    async def withdraw(self, enrolment_id: EnrolmentId) -> None:
+    async def withdraw(self, enrolment_id: EnrolmentId, noted: Noted | None = None) -> None:
         """See `HostDirectory`."""
         await self._reach()
         enrolment = self._state.enrolments.get(enrolment_id)
@@ -63,8 +69,9 @@ class FakeHostDirectory:
         if enrolment.used_at is not None:
             raise Conflict("enrolment: it was used; revoke the host that it became")
         self._state.enrolments[enrolment_id] = replace(enrolment, is_withdrawn=True)
+        self._state.note(noted)
 
-    async def redeem(self, token_hash: str, host: Host, now: float) -> Host:
+    async def redeem(self, token_hash: str, host: Host, now: float, address: str = "") -> Host:
         """See `HostDirectory`."""
         await self._reach()
         enrolment = self._enrolment_with(token_hash)
@@ -81,9 +88,19 @@ class FakeHostDirectory:
         host = replace(host, name=enrolment.name, labels=enrolment.labels)
         self._state.hosts[host.id] = host
         self._state.enrolments[enrolment.id] = replace(enrolment, used_at=now, host_id=host.id)
+        enrolled = Noted(
+            at=now,
+            user=enrolment.created_by,
+            action="host.enrol",
+            address=address,
+            host_id=host.id,
+            host=host.name.value,
+            target=enrolment.id,
+        )
+        self._state.note(enrolled)
         return host
 
-    async def add(self, host: Host, token_hash: str) -> None:
+    async def add(self, host: Host, token_hash: str, noted: Noted | None = None) -> None:
         """See `HostDirectory`."""
         await self._reach()
         self._require_free(host.name)
@@ -91,6 +108,7 @@ class FakeHostDirectory:
         self._require_unused(token_hash)
         self._state.hosts[host.id] = host
         self._state.host_tokens[host.id] = token_hash
+        self._state.note(noted)
 
     async def host(self, host_id: HostId) -> Host:
         """See `HostDirectory`."""
@@ -120,28 +138,44 @@ class FakeHostDirectory:
         return None
 
     async def hosts(
-        self, page: PageRequest, labels: Labels = NO_LABELS, *, with_revoked: bool = False
+        self,
+        page: PageRequest,
+        labels: Labels = NO_LABELS,
+        *,
+        with_revoked: bool = False,
+        within: Reachable = EVERYWHERE,
     ) -> Page[Host]:
         """See `HostDirectory`."""
         await self._reach()
-        return page_of(self._having(labels, with_revoked=with_revoked), page, by_name)
+        having = self._having(labels, with_revoked=with_revoked)
+        return page_of([one for one in having if within.covers(one.labels)], page, by_name)
 
-    async def selected(self, selector: Selector) -> Sequence[Host]:
+    async def selected(self, selector: Selector, within: Reachable = EVERYWHERE) -> Sequence[Host]:
         """See `HostDirectory`."""
         await self._reach()
         if not selector.hosts:
-            found = self._having(selector.labels, with_revoked=False)
+            having = self._having(selector.labels, with_revoked=False)
+            found = [one for one in having if within.covers(one.labels)]
             if not found:
                 raise NotFound("no host has these labels")
             return found
         by_name = {name: self._find(name) for name in selector.hosts}
-        missing = [name for name, host in by_name.items() if host is None or host.is_revoked]
+        missing = [
+            name
+            for name, host in by_name.items()
+            if host is None or host.is_revoked or not within.covers(host.labels)
+        ]
         if missing:
             raise NotFound(f"there is no host {', '.join(missing)}")
         return list({host.id: host for host in by_name.values() if host is not None}.values())
 
     async def change(
-        self, host_id: HostId, *, name: HostName | None = None, labels: Labels | None = None
+        self,
+        host_id: HostId,
+        *,
+        name: HostName | None = None,
+        labels: Labels | None = None,
+        noted: Noted | None = None,
     ) -> Host:
         """See `HostDirectory`."""
         await self._reach()
@@ -149,9 +183,10 @@ class FakeHostDirectory:
         if name is not None:
             self._require_free(name, but_for=host)
             host = replace(host, name=name)
+        self._state.note(noted)
         return self._keep(host if labels is None else replace(host, labels=labels))
 
-    async def set_token(self, host_id: HostId, token_hash: str) -> Host:
+    async def set_token(self, host_id: HostId, token_hash: str, noted: Noted | None = None) -> Host:
         """See `HostDirectory`."""
         await self._reach()
         host = self._unrevoked(host_id)
@@ -159,14 +194,16 @@ class FakeHostDirectory:
             raise Conflict("host: it proves itself by a key, and has no token")
         self._require_unused(token_hash)
         self._state.host_tokens[host_id] = token_hash
+        self._state.note(noted)
         return host
 
-    async def revoke(self, host_id: HostId, at: float) -> Revoked:
+    async def revoke(self, host_id: HostId, at: float, noted: Noted | None = None) -> Revoked:
         """See `HostDirectory`."""
         await self._reach()
         host = self._state.host(host_id)
         if host.is_revoked:
             return Revoked(host)
+        self._state.note(noted)
         ends = []
         for kept in self._state.jobs.values():
             if kept.job.host_id == host_id and not kept.job.is_over:
@@ -175,10 +212,13 @@ class FakeHostDirectory:
         self._state.outgoing.pop(host_id, None)
         return Revoked(self._keep(replace(host, revoked_at=at)), tuple(ends))
 
-    async def suspect_clone(self, host_id: HostId, at: float | None) -> None:
+    async def suspect_clone(
+        self, host_id: HostId, at: float | None, noted: Noted | None = None
+    ) -> None:
         """See `HostDirectory`."""
         await self._reach()
         self._keep(replace(self._state.host(host_id), clone_suspected_at=at))
+        self._state.note(noted)
 
     async def note_reports(self, reports: Mapping[HostId, AgentReport]) -> None:
         """See `HostDirectory`."""

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from application.ports.job_store import MOST_EXPIRED, JobQuery, Submission, Submitted
-from domain.commands import CHANGING_COMMANDS, COMMAND_NAMES
+from domain.commands import CHANGING_KINDS
 from domain.errors import Conflict, NotFound
 from domain.fleet import changes
+from domain.fleet.access import EVERYWHERE
+from domain.fleet.access import Reach as Reachable
+from domain.fleet.audit import Noted
 from domain.fleet.deployment import Deployment
 from domain.fleet.hearing import Hearing, state_entry
 from domain.fleet.host import HostId
@@ -32,8 +35,6 @@ from domain.fleet.link_state import (
 )
 from domain.fleet.page import Page, PageRequest
 from tests.fakes.fleet_state import FleetState, Kept, Reach, newest_first, page_of
-
-CHANGING = frozenset(COMMAND_NAMES[command] for command in CHANGING_COMMANDS)
 
 
 class FakeJobStore:
@@ -75,14 +76,18 @@ class FakeJobStore:
             place = state.next_number()
             state.jobs[job.id] = Kept(job, place=place, payload=submission.payload)
             state.feed.append(state_entry(job, state.next_number(), job.created_at))
+        state.note(*submission.noted)
         return Submitted(submission.jobs, tuple(superseded))
 
-    async def request_cancel(self, job_id: str, at: float) -> FleetJob:
+    async def request_cancel(self, job_id: str, at: float, noted: Noted | None = None) -> FleetJob:
         """See `JobStore`."""
         await self._reach()
         kept = self._state.kept(job_id)
         before = kept.job
-        self._state.change(kept, changes.asked_to_end(before, at), at)
+        asked = changes.asked_to_end(before, at)
+        if asked is not before:
+            self._state.note(noted)
+        self._state.change(kept, asked, at)
         if kept.job is not before and not kept.job.is_over and kept.job.seq is not None:
             self._say(kept.job, OutgoingKind.CANCEL)
         return kept.job
@@ -136,7 +141,7 @@ class FakeJobStore:
         for kept in waiting[:limit]:
             job = kept.job
             generation = job.generation
-            if generation is None and job.project is not None and job.kind in CHANGING:
+            if generation is None and job.project is not None and job.kind in CHANGING_KINDS:
                 key = (host_id, job.project.lower())
                 generation = self._state.generations.get(key, 0) + 1
                 self._state.generations[key] = generation
@@ -186,6 +191,7 @@ class FakeJobStore:
         """See `JobStore`."""
         await self._reach()
         self._state.host(heard.host_id)
+        before = {job_id: kept.job for job_id, kept in self._state.jobs.items()}
         hearing = Hearing(self._state.jobs, self._state.next_number)
         recorded = hearing.hear(self._link(heard.host_id), heard)
         self._state.links[heard.host_id] = recorded.link
@@ -195,6 +201,9 @@ class FakeJobStore:
         ]
         for job_id, result in hearing.results.items():
             self._state.jobs[job_id].result = result
+        for job_id in hearing.touched:
+            job = self._state.jobs[job_id].job
+            self._state.note_end(before[job_id], job, job.finished_at or 0.0)
         self._state.feed.extend(hearing.entries)
         return recorded
 
@@ -222,7 +231,11 @@ class FakeJobStore:
         """See `JobStore`."""
         await self._reach()
         places = {kept.job.id: kept.place for kept in self._state.jobs.values()}
-        found = [kept.job for kept in self._state.jobs.values() if _is_meant(kept.job, query)]
+        found = [
+            kept.job
+            for kept in self._state.jobs.values()
+            if _is_meant(kept.job, query) and self._state.is_within(kept.job.host_id, query.within)
+        ]
         return page_of(found, page, lambda job: newest_first(places[job.id]))
 
     async def deployment(self, deployment_id: DeploymentId) -> Deployment:
@@ -233,13 +246,16 @@ class FakeJobStore:
             raise NotFound(f"there is no deployment {deployment_id!r}")
         return found
 
-    async def deployments(self, project: str | None, page: PageRequest) -> Page[Deployment]:
+    async def deployments(
+        self, project: str | None, page: PageRequest, within: Reachable = EVERYWHERE
+    ) -> Page[Deployment]:
         """See `JobStore`."""
         await self._reach()
         found = [
             deployment
             for deployment in self._state.deployments.values()
-            if project is None or deployment.project.lower() == project.lower()
+            if (project is None or deployment.project.lower() == project.lower())
+            and (within.is_everywhere or self._jobs_of(deployment.id, within))
         ]
         places = self._state.places
         return page_of(found, page, lambda deployment: newest_first(places[deployment.id]))
@@ -250,12 +266,12 @@ class FakeJobStore:
         return self._jobs_of(deployment_id)
 
     async def tallies(
-        self, deployment_ids: Sequence[DeploymentId]
+        self, deployment_ids: Sequence[DeploymentId], within: Reachable = EVERYWHERE
     ) -> Mapping[DeploymentId, Mapping[FleetJobState, int]]:
         """See `JobStore`."""
         await self._reach()
         return {
-            one: Counter(job.state for job in self._jobs_of(one))
+            one: Counter(job.state for job in self._jobs_of(one, within))
             for one in deployment_ids
             if one in self._state.deployments
         }
@@ -267,6 +283,7 @@ class FakeJobStore:
         deployment_id: DeploymentId | None = None,
         after: int = 0,
         limit: int = 500,
+        within: Reachable = EVERYWHERE,
     ) -> Sequence[FeedEntry]:
         """See `JobStore`."""
         await self._reach()
@@ -277,6 +294,7 @@ class FakeJobStore:
             if entry.number > after
             and job_id in (None, entry.job_id)
             and _is_meant(self._state.jobs[entry.job_id].job, query)
+            and self._state.is_within(self._state.jobs[entry.job_id].job.host_id, within)
         ][:limit]
 
     async def counts(self) -> dict[FleetJobState, int]:
@@ -308,7 +326,7 @@ class FakeJobStore:
             kept.is_pruned, kept.payload, kept.awaits_result = True, None, False
             kept.printed, kept.position = {}, None
             if kept.result is not None:
-                data = kept.result.data if kept.job.kind in CHANGING else {}
+                data = kept.result.data if kept.job.kind in CHANGING_KINDS else {}
                 kept.result = JobResult("", kept.result.error, data)
         gone = {kept.job.id for kept in old[:limit]}
         state.feed[:] = [
@@ -348,9 +366,15 @@ class FakeJobStore:
     def _of_host(self, host_id: HostId) -> list[Kept]:
         return [kept for kept in self._state.jobs.values() if kept.job.host_id == host_id]
 
-    def _jobs_of(self, deployment_id: DeploymentId) -> list[FleetJob]:
+    def _jobs_of(
+        self, deployment_id: DeploymentId, within: Reachable = EVERYWHERE
+    ) -> list[FleetJob]:
         query = JobQuery(deployment_id=deployment_id)
-        return [k.job for k in self._state.jobs.values() if _is_meant(k.job, query)]
+        return [
+            kept.job
+            for kept in self._state.jobs.values()
+            if _is_meant(kept.job, query) and self._state.is_within(kept.job.host_id, within)
+        ]
 
 
 def _is_meant(job: FleetJob, query: JobQuery) -> bool:

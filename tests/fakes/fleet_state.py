@@ -9,20 +9,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from application.ports.access_tokens import AccessToken
 from application.ports.job_store import Remembered
 from domain.errors import InstaDeployError, InvalidInput, NotFound
+from domain.fleet.access import Reach as Reachable
+from domain.fleet.audit import AuditEntry, AuditHead, Noted, chained
 from domain.fleet.deployment import Deployment
 from domain.fleet.hearing import TrackedJob, state_entry
 from domain.fleet.host import Enrolment, EnrolmentId, Host, HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, JobResult
 from domain.fleet.link_state import LinkState, Outgoing
+from domain.fleet.noting import end_noted
 from domain.fleet.page import Page, PageRequest
+from domain.fleet.people import AccessToken, User, UserId
 
 T = TypeVar("T")
 
 _PLACE = re.compile(r"[0-9]{18}")
-_NAME_AND_ID = re.compile(r"[a-z0-9._-]+~[A-Za-z0-9._-]+")
+_NAME_AND_ID = re.compile(r"[a-z0-9._@-]+~[A-Za-z0-9._-]+")
 
 
 @dataclass(slots=True)
@@ -54,7 +57,12 @@ class FleetState:
     outgoing: dict[HostId, list[Outgoing]] = field(default_factory=dict)
     generations: dict[tuple[HostId, str], int] = field(default_factory=dict)
     feed: list[FeedEntry] = field(default_factory=list)
+    users: dict[UserId, User] = field(default_factory=dict)
+    """With those that were removed, who are in `removed_users` too."""
+    removed_users: set[UserId] = field(default_factory=set)
+    passwords: dict[UserId, str] = field(default_factory=dict)
     tokens: dict[str, AccessToken] = field(default_factory=dict)
+    trail: list[AuditEntry] = field(default_factory=list)
 
     def next_number(self) -> int:
         """For an entry of the feed, or a place in the order of things."""
@@ -70,9 +78,30 @@ class FleetState:
             raise NotFound(f"there is no job {job_id!r}")
         return self.jobs[job_id]
 
+    def note(self, *noted: Noted | None) -> None:
+        """Add to the audit trail what is not None."""
+        for each in noted:
+            if each is not None:
+                self.trail.append(chained(self.audit_head, each))
+
+    @property
+    def audit_head(self) -> AuditHead:
+        """Where the trail ends."""
+        return AuditHead(self.trail[-1].number, self.trail[-1].hash) if self.trail else AuditHead()
+
+    def note_end(self, before: FleetJob, job: FleetJob, at: float) -> None:
+        """What the audit trail says of a job that has come to its end."""
+        if job.is_over and not before.is_over:
+            self.note(end_noted(job, at))
+
+    def is_within(self, host_id: HostId, reach: Reachable) -> bool:
+        """Whether a host is in somebody's reach."""
+        return reach.covers(self.hosts[host_id].labels)
+
     def change(self, kept: Kept, job: FleetJob, at: float) -> None:
         """Keep a job as it is now, and say so in its feed."""
         before, kept.job = kept.job, job
+        self.note_end(before, job, at)
         if job.state is not before.state:
             self.feed.append(state_entry(job, self.next_number(), at))
 

@@ -20,7 +20,7 @@ from tests.fleet.plane_api import PATIENCE_S, PlaneApi
 READY_S: Final = 60.0
 EXIT_S: Final = 60.0
 LOOK_EVERY_S: Final = 0.01
-_TOKEN: Final = re.compile(r"\bida_[A-Za-z0-9_-]{20,}")
+_CODE: Final = re.compile(r"\bids_[A-Za-z0-9_-]{20,}")
 
 
 class Child(Protocol):
@@ -118,11 +118,17 @@ class PlaneProcess:
             raise
         took = time.monotonic() - begun
         if not self.token:
-            found = _TOKEN.search(self.log)
-            if found is None:
-                raise PlaneFailed(f"no token was printed:\n{self.log[-2000:]}")
-            self.token = found.group()
+            self.token = await self._set_up()
         return took
+
+    async def _set_up(self) -> str:
+        found = _CODE.search(self.log)
+        if found is None:
+            raise PlaneFailed(f"no code was printed:\n{self.log[-2000:]}")
+        async with PlaneApi(self.url, "") as api:
+            body = {"code": found.group(), "name": "ann", "password": "correct horse battery"}
+            made = await api.post("/setup", body)
+        return str(made["token"])
 
     def kill(self) -> None:
         """End it at once; harmless again."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from adapters.wire.stored_commands import WireCommands
 from application.control_plane.access import Access
+from application.control_plane.api_tokens import ApiTokens
+from application.control_plane.auditing import Auditing
 from application.control_plane.delivery_times import DeliveryTimes
 from application.control_plane.deployments import Deployments
 from application.control_plane.enrolments import Enrolments
@@ -16,13 +18,18 @@ from application.control_plane.following import Following
 from application.control_plane.happenings import Happenings
 from application.control_plane.hosts import Hosts
 from application.control_plane.jobs import Jobs
+from application.control_plane.logins import Logins
 from application.control_plane.payloads import Payloads
+from application.control_plane.reaching import Reaching
 from application.control_plane.sessions import Sessions
 from application.control_plane.submitting import Notice, Submitting, Terms, UsualTtls
+from application.control_plane.users import Users
 from domain.errors import StorageUnavailable
-from domain.fleet.access import EVERYTHING, Principal
+from domain.fleet.access import EVERYTHING, Grant, Principal
+from domain.fleet.audit import Noted
 from domain.fleet.host import Host, HostId
 from domain.fleet.link_state import Heard, Recorded
+from domain.fleet.people import AccessToken, TokenId, TokenKind, UserName
 from domain.link_messages import OutputChunk, SequencedSaid
 from entrypoints.control_plane.rest.metrics import Metrics
 from entrypoints.control_plane.rest.parts import Parts
@@ -34,7 +41,8 @@ from tests.fakes.host_links import FakeHostLinks
 ADMIN = "ida_" + "a" * 43
 METRICS_TOKEN = "m" * 40
 KEY = "A" * 43 + "="
-BY = Principal("tok_1", "ann", EVERYTHING, hashed(ADMIN))
+BY = Principal("user_1", "ann", EVERYTHING, hashed(ADMIN), "tok_1", "192.0.2.7")
+NOTED = Noted(at=0.0, user="ann", action="test")
 
 
 class CountedRandomness:
@@ -62,6 +70,19 @@ class PlainCipher:
             raise StorageUnavailable("it was sealed for something else")
         return content[::-1]
 
+    def fingerprint(self, content: bytes) -> str:
+        return hashed(repr(content))[:32]
+
+
+class PlainPasswords:
+    """Hashes by writing backwards."""
+
+    async def hash(self, password: str) -> str:
+        return password[::-1]
+
+    async def is_right(self, password: str, password_hash: str | None) -> bool:
+        return password_hash == password[::-1]
+
 
 @dataclass
 class ControlPlane:
@@ -78,13 +99,36 @@ class ControlPlane:
     def __post_init__(self) -> None:
         fleet, clock, links = self.fleet, self.clock, self.links
         self.randomness = CountedRandomness()
+        self._tokens = itertools.count()
         self.times = DeliveryTimes(clock, self.metrics.delivered)
-        self.payloads = Payloads(codec=WireCommands(), cipher=PlainCipher(), store=fleet.jobs)
+        self.cipher = PlainCipher()
+        self.payloads = Payloads(codec=WireCommands(), cipher=self.cipher, store=fleet.jobs)
         self.access = Access(
-            tokens=fleet.tokens,
+            people=fleet.people,
             randomness=self.randomness,
             clock=clock,
             metrics_token=METRICS_TOKEN,
+        )
+        self.auditing = Auditing(audit=fleet.audit, clock=clock)
+        self.reaching = Reaching(directory=fleet.hosts, store=fleet.jobs)
+        self.passwords = PlainPasswords()
+        self.logins = Logins(
+            people=fleet.people,
+            access=self.access,
+            audit=fleet.audit,
+            passwords=self.passwords,
+            randomness=self.randomness,
+            clock=clock,
+        )
+        self.users = Users(
+            people=fleet.people,
+            access=self.access,
+            passwords=self.passwords,
+            randomness=self.randomness,
+            clock=clock,
+        )
+        self.api_tokens = ApiTokens(
+            people=fleet.people, access=self.access, randomness=self.randomness, clock=clock
         )
         self.sessions = Sessions(self.access, clock)
         self.enrolments = Enrolments(directory=fleet.hosts, randomness=self.randomness, clock=clock)
@@ -123,6 +167,12 @@ class ControlPlane:
         """What the API is made of."""
         return Parts(
             access=self.access,
+            api_tokens=self.api_tokens,
+            auditing=self.auditing,
+            logins=self.logins,
+            reaching=self.reaching,
+            users=self.users,
+            fingerprint=self.cipher.fingerprint,
             sessions=self.sessions,
             enrolments=self.enrolments,
             hosts=self.hosts,
@@ -144,6 +194,21 @@ class ControlPlane:
     async def with_administrator(self) -> None:
         """Have `ADMIN` be the administrator's token."""
         await self.access.adopt(hashed(ADMIN))
+
+    async def add_user(self, name: str, *grants: Grant, scope: Grant | None = None) -> str:
+        """A user with these grants; returns a token of theirs."""
+        user = await self.users.add(UserName(name), grants, None, BY)
+        token = f"ida_{name}_{next(self._tokens):040d}"
+        known = AccessToken(
+            TokenId(self.randomness.new_id("tok")),
+            user.id,
+            name,
+            TokenKind.API,
+            user.created_at,
+            scope=scope,
+        )
+        await self.fleet.people.add_token(known, hashed(token), 100, NOTED)
+        return token
 
     async def add_hosts(self, *names: str, **labels: str) -> list[Host]:
         """Hosts that use tokens, with these labels."""

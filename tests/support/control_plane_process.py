@@ -16,7 +16,8 @@ import httpx
 PATIENCE_S = 60.0
 MODULE = ("-I", "-m", "entrypoints.control_plane")
 
-_TOKEN = re.compile(r"ida_[A-Za-z0-9_-]+")
+_CODE = re.compile(r"ids_[A-Za-z0-9_-]+")
+USER, PASSWORD = "ann", "correct horse battery staple"
 _SERVES = re.compile(r"serves at (https?)://127\.0\.0\.1:(\d+)")
 
 
@@ -33,7 +34,7 @@ def environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 
 class ControlPlaneProcess:
-    """A running control plane. `token` is what its first start has printed."""
+    """A running control plane. `token` is that of whoever has set it up, which a new one is at once."""
 
     def __init__(self, process: asyncio.subprocess.Process, home: Path, token: str) -> None:
         self.process = process
@@ -82,8 +83,15 @@ class ControlPlaneProcess:
         """Wait until it serves."""
         serves = await self.logged(_SERVES)
         self.scheme, self.port = serves[1], int(serves[2])
-        if found := _TOKEN.search(self.printed()):
-            self.token = found[0]
+        if not self.token and (found := _CODE.search(self.printed())):
+            self.token = await self._set_up(found[0])
+
+    async def _set_up(self, code: str) -> str:
+        async with self.client("none", verify=False) as client:
+            body = {"code": code, "name": USER, "password": PASSWORD}
+            response = await client.post("/setup", json=body)
+            assert response.status_code == 201, response.text
+            return str(response.json()["token"])
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Have it end, and return its exit code."""

@@ -48,6 +48,9 @@ class OpenCipher:
             raise StorageUnavailable("it was sealed in another context")
         return base64.b64decode(content)
 
+    def fingerprint(self, content: bytes) -> str:
+        return base64.b64encode(content).decode()
+
 
 class Counting:
     """A `Randomness` that anybody can guess."""

@@ -98,6 +98,6 @@ async def serving(plane: ControlPlane | None = None) -> AsyncIterator[Api]:
     await plane.with_administrator()
     app, switch = _switched_app()
     switch.parts = plane.parts()
-    app.state.guard = Guard(plane.access)
+    app.state.guard = Guard(plane.access, plane.reaching, plane.auditing)
     async with client_of(app, ADMIN) as client:
         yield Api(plane, app, client)

@@ -24,7 +24,7 @@ OPERATIONS: Final = [
     for method, operation in methods.items()
 ]
 NO_SECRET: Final = re.compile(
-    rf"(?:{'|'.join(TOKEN_PREFIXES)})x+|[a-z_]+|[0-9a-f]{{64}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4,12}}){{4}}"
+    rf"(?:{'|'.join(TOKEN_PREFIXES)})x+|[a-z_]+|[0-9a-f]{{32}}|[0-9a-f]{{64}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4,12}}){{4}}"
 )
 """What is long and may be told: a token that is none, a name, a digest or fingerprint, a UUID."""
 
@@ -111,7 +111,7 @@ def test_no_example_holds_what_could_be_a_secret() -> None:
     text = json.dumps(DOCUMENT)
     for word in re.findall(r"[A-Za-z0-9+_-]{32,}", text):
         assert NO_SECRET.fullmatch(word), word
-    assert set(re.findall(r'"password": "([^"]+)"', text)) == {"<password>"}
+    assert set(re.findall(r'"password": "([^"]+)"', text)) == {"<password>", "<your password>"}
 
 
 def test_states_are_those_of_the_domain() -> None:

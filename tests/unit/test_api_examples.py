@@ -13,9 +13,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from domain.commands import COMMAND_NAMES
+from entrypoints.control_plane.rest.app import create_app
 from entrypoints.control_plane.rest.examples import fleet
 from tests.contracts.fleet import hashed
 from tests.fakes.clock import EPOCH
+from tests.support.asgi import client_of
 from tests.support.control_plane_parts import ControlPlane
 from tests.unit.api import V1, serving
 from tests.unit.test_api_document import DOCUMENT, OPERATIONS, bodies_of, examples_in
@@ -25,7 +27,9 @@ JSON: Final = "application/json"
 ASKING: Final = [
     (name, operation)
     for name, operation in OPERATIONS
-    if "requestBody" in operation and operation["operationId"] != "change_host"
+    if "requestBody" in operation
+    and operation["operationId"] != "change_host"
+    and operation["tags"] != ["people"]
 ]
 
 
@@ -86,6 +90,31 @@ async def test_what_is_asked_as_in_the_example_is_answered_so(
         assert without_chance(answer.json()) == without_chance(expected)
         for other in others:
             assert (await api.client.request(method, path, json=other)).is_success
+
+
+async def test_people_are_set_up_and_changed_as_in_the_examples() -> None:
+    """One after the other, as somebody would who begins."""
+    bodies = {
+        operation["operationId"]: examples_in(operation["requestBody"]["content"][JSON])[0]
+        for _, operation in OPERATIONS
+        if "requestBody" in operation
+    }
+    plane = ControlPlane()
+    code = plane.logins.new_code()
+    async with client_of(create_app(plane.parts())) as client:
+        made = await client.post(f"{V1}/setup", json=bodies["set_up"] | {"code": code})
+        assert made.status_code == 201, made.text
+        login = (await client.post(f"{V1}/login", json=bodies["log_in"])).json()
+        client.headers["Authorization"] = f"Bearer {login['token']}"
+        user = (await client.post(f"{V1}/users", json=bodies["create_user"])).json()
+        assert user["name"] == "bob"
+        token = (await client.post(f"{V1}/tokens", json=bodies["create_token"])).json()
+        assert token["access_token"]["user"] == "bob"
+        changed = await client.patch(f"{V1}/users/bob", json=bodies["change_user"])
+        assert changed.json()["is_disabled"] is True
+        password = await client.post(f"{V1}/me/password", json=bodies["change_my_password"])
+        assert password.status_code == 204
+        assert (await client.get(f"{V1}/me")).status_code == 401
 
 
 async def test_a_host_that_is_changed_as_in_the_example_is_shown_so() -> None:

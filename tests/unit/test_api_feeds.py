@@ -15,7 +15,7 @@ from entrypoints.control_plane.rest import held_response
 from tests.contracts.fleet import accept, chunk, hashed, result
 from tests.fakes.clock import settle
 from tests.support.asgi import opened
-from tests.support.control_plane_parts import ADMIN
+from tests.support.control_plane_parts import ADMIN, BY
 from tests.unit.api import Api, Document, serving
 
 
@@ -182,7 +182,7 @@ async def test_a_reader_that_goes_leaves_nothing_behind(api: Api, job: Document)
         request.hang_up()
         await request.task
         assert api.plane.happenings.watches == 0
-        with api.plane.sessions.opened(hashed(ADMIN)):
+        with api.plane.sessions.opened(BY):
             assert len(vars(api.plane.sessions)["_open"]) == 1
 
 

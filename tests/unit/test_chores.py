@@ -34,6 +34,7 @@ async def chores_of(plane: ControlPlane) -> AsyncIterator[None]:
     chores = Chores(
         store=plane.fleet.jobs,
         directory=plane.fleet.hosts,
+        people=plane.fleet.people,
         happenings=plane.happenings,
         clock=plane.clock,
         retention=Retention(kept_s=30 * DAY_S),

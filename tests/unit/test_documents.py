@@ -49,7 +49,15 @@ README: Final = ROOT / "README.md"
 DEPLOYMENTS: Final = ROOT / "docs" / "deployments.md"
 PROTOCOL: Final = ROOT / "docs" / "protocol.md"
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-NEVER_SENT: Final = {"protocol", "transport_lost", "transport_refused"}
+NEVER_SENT: Final = {
+    "protocol",
+    "transport_lost",
+    "transport_refused",
+    # The control plane's, for those who use it.
+    "forbidden",
+    "too_many_attempts",
+    "unauthenticated",
+}
 
 _KIB: Final = 1024
 _MIB: Final = 1024 * 1024

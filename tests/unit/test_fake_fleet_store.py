@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from application.ports.access_tokens import AccessTokens
+from application.ports.audit_trail import AuditTrail
 from application.ports.host_directory import HostDirectory
 from application.ports.job_store import JobStore
+from application.ports.people import People
 from domain.errors import NoSpace
 from domain.fleet.link_state import LinkState
-from tests.contracts.access_tokens import AccessTokensContract
 from tests.contracts.enrolments import EnrolmentsContract
 from tests.contracts.fleet import (
     NOW,
@@ -27,6 +27,7 @@ from tests.contracts.job_numbers import JobNumbersContract
 from tests.contracts.job_output import JobOutputContract
 from tests.contracts.job_recording import JobRecordingContract
 from tests.contracts.job_store import JobStoreContract
+from tests.contracts.people import AuditTrailContract, PeopleContract
 from tests.fakes.fleet_store import FakeFleet
 
 
@@ -69,15 +70,22 @@ class TestOutput(_InMemory, JobOutputContract):
     pass
 
 
-class TestTokens(AccessTokensContract):
-    @pytest.fixture
-    def tokens(self) -> AccessTokens:
-        return FakeFleet().tokens
+class TestPeople(_InMemory, PeopleContract):
+    pass
+
+
+class TestAuditTrail(_InMemory, AuditTrailContract):
+    pass
 
 
 def test_the_fakes_are_the_ports() -> None:
     fleet = FakeFleet()
-    stores: tuple[HostDirectory, JobStore, AccessTokens] = (fleet.hosts, fleet.jobs, fleet.tokens)
+    stores: tuple[HostDirectory, JobStore, People, AuditTrail] = (
+        fleet.hosts,
+        fleet.jobs,
+        fleet.people,
+        fleet.audit,
+    )
     assert all(stores)
 
 

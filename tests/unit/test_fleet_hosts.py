@@ -10,6 +10,7 @@ import pytest
 from application.ports.host_directory import Revoked
 from domain.errors import Conflict, NotFound, StorageUnavailable
 from domain.fleet.abilities import Abilities, Guarantee
+from domain.fleet.audit import Noted
 from domain.fleet.host import AgentReport, Credential, Host, HostId, HostName
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.labels import NO_LABELS, Labels
@@ -42,7 +43,7 @@ class TestEnrolments:
         assert made.token.startswith("ide_")
         assert made.token not in repr((made, plane.fleet.state))
         assert plane.fleet.state.enrolment_tokens == {hashed(made.token): enrolment.id}
-        assert (await plane.enrolments.list(PageRequest())).items == [enrolment]
+        assert (await plane.enrolments.list(PageRequest(), BY)).items == [enrolment]
 
     async def test_it_is_open_until_its_time_is_over(self, plane: ControlPlane) -> None:
         made = await plane.enrolments.create(HostName("web-1"), NO_LABELS, BY)
@@ -52,9 +53,9 @@ class TestEnrolments:
 
     async def test_one_is_withdrawn_by_its_id(self, plane: ControlPlane) -> None:
         made = await plane.enrolments.create(HostName("web-1"), NO_LABELS, BY)
-        await plane.enrolments.withdraw(made.enrolment.id)
+        await plane.enrolments.withdraw(made.enrolment.id, BY)
         with pytest.raises(NotFound):
-            await plane.enrolments.withdraw("enr_0")
+            await plane.enrolments.withdraw("enr_0", BY)
         await plane.enrolments.create(HostName("web-1"), NO_LABELS, BY)
 
     async def test_a_name_that_is_taken_is_refused(self, plane: ControlPlane) -> None:
@@ -65,15 +66,15 @@ class TestEnrolments:
 
 class TestTokenHosts:
     async def test_one_is_known_by_its_token_alone(self, plane: ControlPlane) -> None:
-        made = await plane.enrolments.add_host(HostName("old-1"), PROD)
+        made = await plane.enrolments.add_host(HostName("old-1"), PROD, BY)
         assert made.token.startswith("idh_")
         assert made.host.credential is Credential.TOKEN
         assert await plane.fleet.hosts.with_token(hashed(made.token)) == made.host
         assert made.token not in repr((made, plane.fleet.state))
 
     async def test_another_token_puts_out_who_uses_the_old_one(self, plane: ControlPlane) -> None:
-        first = await plane.enrolments.add_host(HostName("old-1"), PROD)
-        second = await plane.hosts.new_token("old-1")
+        first = await plane.enrolments.add_host(HostName("old-1"), PROD, BY)
+        second = await plane.hosts.new_token("old-1", BY)
         assert second.token != first.token
         assert await plane.fleet.hosts.with_token(hashed(first.token)) is None
         assert await plane.fleet.hosts.with_token(hashed(second.token)) == first.host
@@ -82,13 +83,13 @@ class TestTokenHosts:
     async def test_a_host_with_a_key_has_no_token(self, plane: ControlPlane) -> None:
         await plane.add_key_host("web-1")
         with pytest.raises(Conflict, match="enrol the machine again"):
-            await plane.hosts.new_token("web-1")
+            await plane.hosts.new_token("web-1", BY)
 
     async def test_a_revoked_host_gets_no_token(self, plane: ControlPlane) -> None:
-        made = await plane.enrolments.add_host(HostName("old-1"), PROD)
-        await plane.hosts.revoke("old-1")
+        made = await plane.enrolments.add_host(HostName("old-1"), PROD, BY)
+        await plane.hosts.revoke("old-1", BY)
         with pytest.raises(NotFound):
-            await plane.hosts.new_token(made.host.id)
+            await plane.hosts.new_token(made.host.id, BY)
 
 
 class TestHosts:
@@ -130,19 +131,19 @@ class TestHosts:
         self, plane: ControlPlane
     ) -> None:
         (host,) = await plane.add_hosts("web-1", env="test")
-        await plane.hosts.change("web-1", name=HostName("web-9"))
-        view = await plane.hosts.change("web-9", labels=PROD)
+        await plane.hosts.change("web-1", BY, name=HostName("web-9"))
+        view = await plane.hosts.change("web-9", BY, labels=PROD)
         assert (view.host.id, view.host.name.value) == (host.id, "web-9")
         assert view.host.labels == PROD
-        same = await plane.hosts.change("web-9", name=HostName("web-9"), labels=PROD)
+        same = await plane.hosts.change("web-9", BY, name=HostName("web-9"), labels=PROD)
         assert same == view
         with pytest.raises(NotFound):
-            await plane.hosts.change("web-1", labels=PROD)
+            await plane.hosts.change("web-1", BY, labels=PROD)
 
     async def test_a_name_that_is_taken_changes_nothing(self, plane: ControlPlane) -> None:
         await plane.add_hosts("web-1", "web-2")
         with pytest.raises(Conflict):
-            await plane.hosts.change("web-1", name=HostName("Web-2"), labels=PROD)
+            await plane.hosts.change("web-1", BY, name=HostName("Web-2"), labels=PROD)
         assert (await plane.hosts.show("web-1")).host.labels == NO_LABELS
 
     async def test_revoking_puts_the_host_out_and_tells_who_follows_its_jobs(
@@ -153,7 +154,7 @@ class TestHosts:
         job = a_job(1, host)
         await plane.fleet.jobs.submit(a_submission(job))
         with plane.happenings.watching([job.id]) as watch:
-            view = await plane.hosts.revoke("web-1")
+            view = await plane.hosts.revoke("web-1", BY)
             await watch.news()
         assert view.host.revoked_at == NOW
         assert not view.is_online
@@ -164,14 +165,14 @@ class TestHosts:
         self, plane: ControlPlane
     ) -> None:
         (host,) = await plane.add_hosts("web-1")
-        first = await plane.hosts.revoke("web-1")
+        first = await plane.hosts.revoke("web-1", BY)
         await plane.clock.advance(10)
-        assert await plane.hosts.revoke(host.id) == first
+        assert await plane.hosts.revoke(host.id, BY) == first
         with pytest.raises(NotFound):
-            await plane.hosts.revoke("web-1")
+            await plane.hosts.revoke("web-1", BY)
         for change in (
-            plane.hosts.change(host.id, labels=PROD),
-            plane.hosts.settle_clone(host.id),
+            plane.hosts.change(host.id, BY, labels=PROD),
+            plane.hosts.settle_clone(host.id, BY),
         ):
             with pytest.raises(NotFound):
                 await change
@@ -180,14 +181,14 @@ class TestHosts:
         (host,) = await plane.add_hosts("web-1")
         await plane.fleet.hosts.suspect_clone(host.id, NOW)
         assert (await plane.hosts.show("web-1")).host.clone_suspected_at == NOW
-        assert (await plane.hosts.settle_clone("web-1")).host.clone_suspected_at is None
+        assert (await plane.hosts.settle_clone("web-1", BY)).host.clone_suspected_at is None
 
     @pytest.mark.parametrize("many", [3, 600])
     async def test_names_are_found_for_few_and_for_many_hosts(
         self, plane: ControlPlane, many: int
     ) -> None:
         hosts = await plane.add_hosts(*(f"web-{n}" for n in range(many)))
-        await plane.hosts.revoke("web-1")
+        await plane.hosts.revoke("web-1", BY)
         names = await plane.hosts.names([host.id for host in hosts[: many - 1]])
         assert names == {host.id: host.name.value for host in hosts[: many - 1]}
         assert await plane.hosts.names([]) == {}
@@ -200,7 +201,7 @@ class TestHosts:
         before = plane.fleet.reach.calls
         assert await plane.hosts.names([host.id]) == {host.id: "web-1"}
         assert plane.fleet.reach.calls == before
-        await plane.hosts.change("web-1", name=HostName("web-2"))
+        await plane.hosts.change("web-1", BY, name=HostName("web-2"))
         assert await plane.hosts.names([host.id]) == {host.id: "web-2"}
 
     async def test_a_name_that_was_read_during_a_rename_is_not_kept(
@@ -211,7 +212,7 @@ class TestHosts:
 
         async def read_before_a_rename(host_ids: Collection[HostId]) -> Mapping[HostId, str]:
             found = await read(host_ids)
-            await plane.hosts.change(host.id, name=HostName("web-2"))
+            await plane.hosts.change(host.id, BY, name=HostName("web-2"))
             return found
 
         with pytest.MonkeyPatch.context() as patch:
@@ -233,7 +234,7 @@ class TestHosts:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plane.fleet.hosts, "change", in_doubt)
             with pytest.raises(StorageUnavailable):
-                await plane.hosts.change("web-1", name=HostName("web-2"))
+                await plane.hosts.change("web-1", BY, name=HostName("web-2"))
         assert await plane.hosts.names([host.id]) == {host.id: "web-2"}
 
     async def test_who_may_have_been_revoked_has_to_prove_itself_again(
@@ -242,12 +243,12 @@ class TestHosts:
         (host,) = await plane.add_hosts("web-1")
         revoke = plane.fleet.hosts.revoke
 
-        async def in_doubt(host_id: HostId, at: float) -> Revoked:
-            await revoke(host_id, at)
+        async def in_doubt(host_id: HostId, at: float, noted: Noted) -> Revoked:
+            await revoke(host_id, at, noted)
             raise StorageUnavailable("the link was lost")
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plane.fleet.hosts, "revoke", in_doubt)
             with pytest.raises(StorageUnavailable):
-                await plane.hosts.revoke("web-1")
+                await plane.hosts.revoke("web-1", BY)
         assert plane.links.dismissed == [(host.id, LinkEnd.GOING_AWAY)]

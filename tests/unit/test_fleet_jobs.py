@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from application.control_plane.deployments import DeploymentView
-from application.control_plane.jobs import CHANGES, JobFilter
+from application.control_plane.jobs import JobFilter
 from application.control_plane.submitting import AcceptedDeployment
-from domain.commands import CheckHealth, DeployCompose, StopCompose
+from domain.commands import CHANGING_KINDS, CheckHealth, DeployCompose, StopCompose
 from domain.errors import Conflict, NotFound, StorageUnavailable
 from domain.fleet.deployment import DeploymentState
 from domain.fleet.host import AgentReport
@@ -18,7 +18,7 @@ from domain.fleet.page import PageRequest
 from domain.job import JobState
 from domain.project import ComposeFile, ProjectName
 from tests.contracts.fleet import NOW, accept, result
-from tests.support.control_plane_parts import ControlPlane, terms
+from tests.support.control_plane_parts import BY, ControlPlane, terms
 
 BLOG = ProjectName("blog")
 DEPLOY = DeployCompose(BLOG, ComposeFile(b"services: {}\n"), env=b"A=s3cr3t\n")
@@ -78,7 +78,7 @@ class TestReadingJobs:
         await plane.submitting.command("web-1", CheckHealth(), terms())
         history = await plane.jobs.history("web-1", "BLOG", PAGE)
         assert [job.id for job in history.items] == [stop.id, deployment.jobs[0].id]
-        assert "STATUS" not in CHANGES
+        assert "STATUS" not in CHANGING_KINDS
 
     async def test_a_result_is_there_once_its_agent_has_told_it(self, plane: ControlPlane) -> None:
         (host,) = await plane.add_hosts("web-1")
@@ -97,7 +97,7 @@ class TestCancelling:
         (host,) = await plane.add_hosts("web-1")
         job = (await plane.submitting.command("web-1", StopCompose(BLOG), terms())).job
         with plane.happenings.watching([job.id]) as watch:
-            assert (await plane.jobs.cancel(job.id)).state is S.CANCELED
+            assert (await plane.jobs.cancel(job.id, BY)).state is S.CANCELED
             await watch.news()
         assert plane.links.woken == [host.id, host.id]
 
@@ -108,7 +108,7 @@ class TestCancelling:
         job = (await plane.submitting.command("web-1", StopCompose(BLOG), terms())).job
         await plane.hear(host.id, accept(1, job.id, JobState.RUNNING))
         plane.links.woken.clear()
-        assert (await plane.jobs.cancel(job.id)).state is S.CANCELING
+        assert (await plane.jobs.cancel(job.id, BY)).state is S.CANCELING
         assert plane.links.woken == [host.id]
 
     async def test_one_that_is_over_stays_as_it_is(self, plane: ControlPlane) -> None:
@@ -116,7 +116,7 @@ class TestCancelling:
         job = (await plane.submitting.command("web-1", StopCompose(BLOG), terms())).job
         await plane.hear(host.id, accept(1, job.id), result(2, job.id))
         plane.links.woken.clear()
-        assert (await plane.jobs.cancel(job.id)).state is S.SUCCEEDED
+        assert (await plane.jobs.cancel(job.id, BY)).state is S.SUCCEEDED
         assert plane.links.woken == []
 
     async def test_what_an_agent_of_v1_has_cannot_be_canceled(self, plane: ControlPlane) -> None:
@@ -125,7 +125,7 @@ class TestCancelling:
         job = (await plane.submitting.command("old-1", StopCompose(BLOG), terms())).job
         await plane.fleet.jobs.mark_sent(job.id, NOW)
         with pytest.raises(Conflict, match="cannot cancel"):
-            await plane.jobs.cancel(job.id)
+            await plane.jobs.cancel(job.id, BY)
         assert (await plane.jobs.show(job.id)).state is S.QUEUED
 
     async def test_what_an_agent_of_v2_has_can_be_also_while_it_has_no_number(
@@ -136,13 +136,13 @@ class TestCancelling:
         job = (await plane.submitting.command("web-1", StopCompose(BLOG), terms())).job
         await plane.fleet.jobs.number(host.id, NOW)
         await plane.fleet.jobs.begin_epoch(host.id, "another", {})
-        assert (await plane.jobs.cancel(job.id)).state is S.CANCELING
+        assert (await plane.jobs.cancel(job.id, BY)).state is S.CANCELING
         said = (await plane.fleet.jobs.number(host.id, NOW)).said
         assert [one.kind for one in said] == [OutgoingKind.COMMAND, OutgoingKind.CANCEL]
 
     async def test_one_that_is_none_is_not_found(self, plane: ControlPlane) -> None:
         with pytest.raises(NotFound):
-            await plane.jobs.cancel("job_0")
+            await plane.jobs.cancel("job_0", BY)
 
 
 class TestDeployments:
@@ -207,7 +207,7 @@ class TestDeployments:
         await plane.hear(running.host_id, accept(1, running.id, JobState.RUNNING))
         await plane.fleet.jobs.mark_sent(plain.id, NOW)
         await plane.hear(over.host_id, accept(1, over.id), result(2, over.id))
-        view, jobs = await plane.deployments.cancel(accepted.deployment.id)
+        view, jobs = await plane.deployments.cancel(accepted.deployment.id, BY)
         states = [job.state for job in jobs.items]
         assert states == [S.SUCCEEDED, S.QUEUED, S.CANCELING, S.CANCELED]
         assert queued.id == jobs.items[-1].id
@@ -226,4 +226,4 @@ class TestDeployments:
 
         plane.fleet.jobs._reach = failing  # type: ignore[assignment]
         with pytest.raises(StorageUnavailable):
-            await plane.deployments.cancel(accepted.deployment.id)
+            await plane.deployments.cancel(accepted.deployment.id, BY)

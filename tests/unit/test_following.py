@@ -14,6 +14,7 @@ from application.control_plane.submitting import AcceptedDeployment
 from application.ports.job_store import JobQuery
 from domain.commands import DeployCompose, StopCompose
 from domain.errors import Busy, NotFound, StorageUnavailable
+from domain.fleet.access import Reach
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState
 from domain.fleet.labels import Selector
 from domain.fleet.page import Page, PageRequest
@@ -21,7 +22,7 @@ from domain.job import JobState
 from domain.project import ComposeFile, ProjectName
 from tests.contracts.fleet import accept, chunk, result
 from tests.fakes.clock import settle
-from tests.support.control_plane_parts import ControlPlane, terms
+from tests.support.control_plane_parts import BY, ControlPlane, terms
 
 BLOG = ProjectName("blog")
 S = FleetJobState
@@ -181,11 +182,11 @@ async def test_jobs_are_counted_when_one_more_may_be_the_last_and_not_at_each_ne
     tallies = plane.fleet.jobs.tallies
 
     async def counting(
-        deployment_ids: Sequence[DeploymentId],
+        deployment_ids: Sequence[DeploymentId], within: Reach
     ) -> Mapping[DeploymentId, Mapping[FleetJobState, int]]:
         nonlocal counted
         counted += 1
-        return await tallies(deployment_ids)
+        return await tallies(deployment_ids, within)
 
     parts = await plane.following.deployment(accepted.deployment.id, 0)
     monkeypatch.setattr(plane.fleet.jobs, "tallies", counting)
@@ -271,7 +272,7 @@ class TestWaiting:
 
     async def test_one_that_is_over_needs_no_time(self, plane: ControlPlane) -> None:
         job = await stopping(plane)
-        await plane.jobs.cancel(job.id)
+        await plane.jobs.cancel(job.id, BY)
         assert (await plane.following.until_over(job.id, 30)).state is S.CANCELED
 
 

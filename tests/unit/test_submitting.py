@@ -93,7 +93,7 @@ async def test_who_asks_stands_in_what_is_planned_too(plane: ControlPlane) -> No
 
 async def test_nothing_is_kept_for_a_host_that_is_none_or_revoked(plane: ControlPlane) -> None:
     (host,) = await plane.add_hosts("web-1")
-    await plane.hosts.revoke("web-1")
+    await plane.hosts.revoke("web-1", BY)
     for name in ("web-1", host.id, "web-2"):
         with pytest.raises(NotFound):
             await plane.submitting.command(name, StopCompose(BLOG), terms())

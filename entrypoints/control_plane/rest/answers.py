@@ -91,7 +91,7 @@ async def accepted_job(
 
 async def _waited_for(parts: Parts, job_id: str, wait_s: int, by: Principal) -> FleetJob:
     """The job when it is over, or as it is when nobody waits any more."""
-    with parts.sessions.opened(by.token_hash) as session:
+    with parts.sessions.opened(by) as session:
         over = asyncio.create_task(parts.following.until_over(job_id, wait_s), name="end of job")
         ended = asyncio.create_task(session.ended.wait(), name="end of session")
         try:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrypoints.control_plane.rest import problems
+from entrypoints.control_plane.rest.audit import audit_router
 from entrypoints.control_plane.rest.deployments import deployments_router
 from entrypoints.control_plane.rest.enrolments import enrolments_router
 from entrypoints.control_plane.rest.guard import Guard, NoTokensInUrls
@@ -17,6 +18,7 @@ from entrypoints.control_plane.rest.hosts import hosts_router
 from entrypoints.control_plane.rest.jobs import jobs_router
 from entrypoints.control_plane.rest.openapi import document_of
 from entrypoints.control_plane.rest.parts import Parts
+from entrypoints.control_plane.rest.people import people_router
 from entrypoints.control_plane.rest.projects import projects_router
 from entrypoints.control_plane.rest.service import service_router
 
@@ -30,13 +32,15 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.guard = Guard(parts.access)
+    app.state.guard = Guard(parts.access, parts.reaching, parts.auditing)
     for router in (
         enrolments_router(parts),
         hosts_router(parts),
         projects_router(parts),
         deployments_router(parts),
         jobs_router(parts),
+        people_router(parts),
+        audit_router(parts),
         service_router(parts),
     ):
         # Their routes as they are: what is included is resolved anew for each request.

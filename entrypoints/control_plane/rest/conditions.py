@@ -24,7 +24,7 @@ MOST_FEED_NUMBER: Final = 2**63 - 1
 _WAIT: Final = re.compile(r"""^\s*wait\s*=\s*"?([0-9]{1,6})"?\s*(?:;.*)?$""", re.IGNORECASE)
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _PROJECT: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$"
-_CURSOR: Final = r"^[A-Za-z0-9._~=-]*$"
+_CURSOR: Final = r"^[A-Za-z0-9._@~=-]*$"
 
 HostPath = Annotated[
     str, Path(description="A host's name or id", pattern=_ID, max_length=63, examples=["web-1"])

@@ -26,6 +26,7 @@ from entrypoints.control_plane.rest.problems import responses
 from entrypoints.control_plane.rest.requests import NewDeployment, Redeployment, Waiting
 
 READ: Final = needs(Permission.DEPLOYMENTS_READ)
+CONTENT: Final = needs(Permission.DEPLOYMENTS_CONTENT)
 WRITE: Final = needs(Permission.DEPLOYMENTS_WRITE)
 BRING: Final = needs(Permission.DEPLOYMENTS_WRITE, brings_content=True)
 
@@ -88,8 +89,8 @@ def _add_changing(router: APIRouter, parts: Parts) -> None:
         operation_id="cancel_deployment",
         responses=responses(404),
     )
-    async def cancel(deployment_id: IdPath) -> views.DeploymentWithJobs:
-        view, jobs = await parts.deployments.cancel(deployment_id)
+    async def cancel(deployment_id: IdPath, by: By) -> views.DeploymentWithJobs:
+        view, jobs = await parts.deployments.cancel(deployment_id, by)
         return await changed_with_jobs(parts, view, jobs)
 
 
@@ -100,8 +101,10 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         summary="List deployments, the newest first",
         operation_id="list_deployments",
     )
-    async def list_all(page: PageQuery, project: ProjectQuery = None) -> views.DeploymentPage:
-        found = await parts.deployments.list(project, page)
+    async def list_all(
+        page: PageQuery, by: By, project: ProjectQuery = None
+    ) -> views.DeploymentPage:
+        found = await parts.deployments.list(project, page, by.reach(Permission.DEPLOYMENTS_READ))
         return views.DeploymentPage(
             items=[views.Deployment.of(view) for view in found.items], next=found.next
         )
@@ -115,9 +118,24 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         operation_id="show_deployment",
         responses=responses(404),
     )
-    async def show(deployment_id: IdPath) -> views.DeploymentWithJobs:
-        view, jobs = await parts.deployments.show(deployment_id)
+    async def show(deployment_id: IdPath, by: By) -> views.DeploymentWithJobs:
+        view, jobs = await parts.deployments.show(
+            deployment_id, by.reach(Permission.DEPLOYMENTS_READ)
+        )
         return await with_jobs(parts, view, jobs)
+
+    @router.get(
+        "/{deployment_id}/content",
+        dependencies=[CONTENT],
+        summary="Show what a deployment brought",
+        description="The compose file; of variables and files only by what two can be compared: equal "
+        "`fingerprint`s mean equal content. 409 where it is not kept any more.",
+        operation_id="show_deployment_content",
+        responses=responses(404, 409),
+    )
+    async def content(deployment_id: IdPath) -> views.DeploymentContent:
+        command = await parts.deployments.content(deployment_id)
+        return views.DeploymentContent.of(command, parts.fingerprint)
 
     @router.get(
         "/{deployment_id}/feed",
@@ -130,7 +148,9 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         responses=FEED_RESPONSE | responses(404),
     )
     async def follow(deployment_id: IdPath, after: ResumeAfter, by: By) -> HeldResponse:
-        feed = await parts.following.deployment(deployment_id, after)
+        feed = await parts.following.deployment(
+            deployment_id, after, by.reach(Permission.DEPLOYMENTS_READ)
+        )
         return events_of(parts, feed, by, of_deployment=True)
 
 

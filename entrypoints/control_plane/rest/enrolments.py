@@ -51,8 +51,8 @@ def enrolments_router(parts: Parts) -> APIRouter:
         summary="List enrolments, the newest first",
         operation_id="list_enrolments",
     )
-    async def list_all(page: PageQuery) -> host_views.EnrolmentPage:
-        found = await parts.enrolments.list(page)
+    async def list_all(page: PageQuery, by: By) -> host_views.EnrolmentPage:
+        found = await parts.enrolments.list(page, by)
         return host_views.EnrolmentPage(
             items=[
                 host_views.Enrolment.of(one, is_open=parts.enrolments.is_open(one))
@@ -69,8 +69,8 @@ def enrolments_router(parts: Parts) -> APIRouter:
         operation_id="withdraw_enrolment",
         responses=responses(404, 409),
     )
-    async def withdraw(enrolment_id: IdPath) -> Response:
-        await parts.enrolments.withdraw(enrolment_id)
+    async def withdraw(enrolment_id: IdPath, by: By) -> Response:
+        await parts.enrolments.withdraw(enrolment_id, by)
         return Response(status_code=204)
 
     return router

@@ -53,7 +53,7 @@ def events_of(
     """The response that follows a feed for as long as the token is good."""
     return HeldResponse(
         _events(feed, of_deployment=of_deployment),
-        lambda: parts.sessions.opened(by.token_hash),
+        lambda: parts.sessions.opened(by),
         media_type=EVENTS,
         may_end_early=True,
     )
@@ -65,7 +65,7 @@ def output_of(
     """What was printed; unless it is raw, with control characters shown and not acted upon."""
     return HeldResponse(
         _bytes(entries) if raw else _text(entries),
-        lambda: parts.sessions.opened(by.token_hash),
+        lambda: parts.sessions.opened(by),
         media_type="application/octet-stream" if raw else "text/plain; charset=utf-8",
     )
 

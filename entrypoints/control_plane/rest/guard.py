@@ -22,8 +22,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.wire.strict_json import object_in
 from adapters.wire.url_tokens import has_token
-from application.control_plane.access import Access
-from domain.errors import RemoteProtocolViolation
+from application.control_plane.access import Access, at_address
+from application.control_plane.auditing import Auditing
+from application.control_plane.reaching import Judge, Reaching, not_permitted
+from domain.errors import NotPermitted, RemoteProtocolViolation
 from domain.fleet.access import NOBODY, Permission, Principal
 from entrypoints.control_plane.rest.problems import CODES, Problem, invalid
 
@@ -34,6 +36,11 @@ MAX_JSON_DEPTH: Final = 12
 BODY_S: Final = 60.0
 MAX_TOKEN_LENGTH: Final = 512
 
+JUDGED: Final = frozenset({"host", "job_id", "deployment_id", "enrolment_id"})
+"""What a path may name that is of some host: `Guard` judges who may reach it."""
+OF_NO_HOST: Final = frozenset({"project", "user", "token_id"})
+
+_PARAMETER: Final = re.compile(r"{(\w+)}")
 _HALF_CHARACTER: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -67,13 +74,52 @@ By = Annotated[Principal, Depends(_principal)]
 class Guard:
     """Judges requests by all but their body."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, reaching: Reaching, auditing: Auditing) -> None:
         self._access = access
+        self._auditing = auditing
+        self._judges: Mapping[str, Judge] = {
+            "host": reaching.host,
+            "job_id": reaching.job,
+            "deployment_id": reaching.deployment,
+            "enrolment_id": reaching.enrolment,
+        }
 
     async def check(self, request: Request, permission: Permission) -> Principal:
-        """Whose request it is; raises `Problem` unless they may do that."""
+        """Whose request it is; raises `Problem` or one of our errors unless they may do that.
+
+        Not only of something, but of what the path names. A host's name in it becomes the host's id:
+        what is judged is what is changed then, whatever gets that name meanwhile.
+        """
+        address = "" if request.client is None else request.client.host
         if permission is Permission.PUBLIC:
-            return NOBODY
+            return at_address(NOBODY, address)
+        principal = at_address(await self._known(request), address)
+        try:
+            if not principal.may(permission):
+                raise Problem(403, "forbidden", str(not_permitted(permission)))
+            if not principal.may_everywhere(permission):
+                await self._check_target(request, principal, permission)
+        except (NotPermitted, Problem) as exc:
+            await self._note(request, principal, str(getattr(exc, "detail", exc)))
+            raise
+        return principal
+
+    async def _check_target(
+        self, request: Request, principal: Principal, permission: Permission
+    ) -> None:
+        for name, value in request.path_params.items():
+            judge = self._judges.get(name)
+            if judge is not None:
+                found = await judge(str(value), principal, permission)
+                if name == "host":
+                    request.path_params[name] = found
+
+    async def _note(self, request: Request, principal: Principal, reason: str) -> None:
+        if request.method != "GET":
+            route = request.scope["route"]
+            await self._auditing.refused(principal, route.operation_id or route.path, reason)
+
+    async def _known(self, request: Request) -> Principal:
         token = _bearer_token(request.headers)
         principal = None if token is None else await self._access.principal(token)
         if principal is None:
@@ -83,8 +129,6 @@ class Guard:
                 "send the API's token in one header, Authorization: Bearer <token>",
                 headers={"WWW-Authenticate": 'Bearer realm="instadeploy"'},
             )
-        if not principal.may(permission):
-            raise Problem(403, "forbidden", f"this needs the permission {permission.value}")
         return principal
 
 
@@ -128,6 +172,8 @@ class GuardedRoute(APIRoute):
         if len(declared) != 1:
             raise TypeError(f"route {path} must name one permission, not {len(declared)}")
         (self.needed,) = declared
+        if unknown := set(_PARAMETER.findall(path)) - JUDGED - OF_NO_HOST:
+            raise TypeError(f"route {path}: nobody judges who may reach {', '.join(unknown)}")
         super().__init__(path, endpoint, **options)
         self._parameters = frozenset(_query_parameters(self.dependant))
 

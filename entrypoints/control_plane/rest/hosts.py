@@ -16,7 +16,7 @@ from entrypoints.control_plane.rest.conditions import (
     PageQuery,
     labels_in,
 )
-from entrypoints.control_plane.rest.guard import GuardedRoute, needs
+from entrypoints.control_plane.rest.guard import By, GuardedRoute, needs
 from entrypoints.control_plane.rest.parts import API, Parts
 from entrypoints.control_plane.rest.problems import responses
 from entrypoints.control_plane.rest.requests import HostChange, NewHost, labels_of
@@ -43,10 +43,16 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
     )
     async def list_all(
         page: PageQuery,
+        by: By,
         label: LabelQuery = None,
         with_revoked: Annotated[bool, Query(description="Also those that are revoked")] = False,  # noqa: FBT002
     ) -> host_views.HostPage:
-        found = await parts.hosts.list(page, labels_in(label), with_revoked=with_revoked)
+        found = await parts.hosts.list(
+            page,
+            labels_in(label),
+            with_revoked=with_revoked,
+            within=by.reach(Permission.HOSTS_READ),
+        )
         return host_views.HostPage(
             items=[host_views.Host.of(view) for view in found.items], next=found.next
         )
@@ -68,9 +74,10 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         operation_id="change_host",
         responses=responses(404, 409),
     )
-    async def change(host: HostPath, body: HostChange) -> host_views.Host:
+    async def change(host: HostPath, body: HostChange, by: By) -> host_views.Host:
         view = await parts.hosts.change(
             host,
+            by,
             name=None if body.name is None else HostName(body.name),
             labels=None if body.labels is None else labels_of(body.labels),
         )
@@ -88,8 +95,8 @@ def _add_trusting(router: APIRouter, parts: Parts) -> None:
         operation_id="create_token_host",
         responses=responses(409),
     )
-    async def create(body: NewHost) -> host_views.HostWithToken:
-        made = await parts.enrolments.add_host(HostName(body.name), labels_of(body.labels))
+    async def create(body: NewHost, by: By) -> host_views.HostWithToken:
+        made = await parts.enrolments.add_host(HostName(body.name), labels_of(body.labels), by)
         return host_views.HostWithToken(
             host=host_views.Host.of(parts.hosts.view(made.host)), token=made.token
         )
@@ -103,8 +110,8 @@ def _add_trusting(router: APIRouter, parts: Parts) -> None:
         operation_id="rotate_host_token",
         responses=responses(404, 409),
     )
-    async def rotate(host: HostPath) -> host_views.HostWithToken:
-        made = await parts.hosts.new_token(host)
+    async def rotate(host: HostPath, by: By) -> host_views.HostWithToken:
+        made = await parts.hosts.new_token(host, by)
         return host_views.HostWithToken(
             host=host_views.Host.of(parts.hosts.view(made.host)), token=made.token
         )
@@ -117,8 +124,8 @@ def _add_trusting(router: APIRouter, parts: Parts) -> None:
         operation_id="revoke_host",
         responses=responses(404),
     )
-    async def revoke(host: HostPath) -> host_views.Host:
-        return host_views.Host.of(await parts.hosts.revoke(host))
+    async def revoke(host: HostPath, by: By) -> host_views.Host:
+        return host_views.Host.of(await parts.hosts.revoke(host, by))
 
     @router.delete(
         "/{host}/clone-suspicion",
@@ -127,5 +134,5 @@ def _add_trusting(router: APIRouter, parts: Parts) -> None:
         operation_id="settle_clone_suspicion",
         responses=responses(404),
     )
-    async def settle(host: HostPath) -> host_views.Host:
-        return host_views.Host.of(await parts.hosts.settle_clone(host))
+    async def settle(host: HostPath, by: By) -> host_views.Host:
+        return host_views.Host.of(await parts.hosts.settle_clone(host, by))

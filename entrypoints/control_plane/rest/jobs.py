@@ -77,6 +77,7 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
     )
     async def list_all(
         page: PageQuery,
+        by: By,
         host: HostQuery = None,
         project: ProjectQuery = None,
         deployment: IdQuery = None,
@@ -91,6 +92,7 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
             deployment_id=deployment,
             states=frozenset(state or ()),
             kinds=frozenset(kind or ()),
+            within=by.reach(Permission.JOBS_READ),
         )
         found = await parts.jobs.list(wanted, page)
         return views.JobPage(items=await shown_all(parts, found.items), next=found.next)
@@ -115,8 +117,8 @@ def _add_reading(router: APIRouter, parts: Parts) -> None:
         operation_id="cancel_job",
         responses=responses(404, 409),
     )
-    async def cancel(job_id: IdPath) -> views.Job:
-        return await changed(parts, await parts.jobs.cancel(job_id))
+    async def cancel(job_id: IdPath, by: By) -> views.Job:
+        return await changed(parts, await parts.jobs.cancel(job_id, by))
 
 
 def _add_details(router: APIRouter, parts: Parts) -> None:

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from application.control_plane.access import Access
+from application.control_plane.api_tokens import ApiTokens
+from application.control_plane.auditing import Auditing
 from application.control_plane.deployments import Deployments
 from application.control_plane.enrolments import Enrolments
 from application.control_plane.figures import Measuring
 from application.control_plane.following import Following
 from application.control_plane.hosts import Hosts
 from application.control_plane.jobs import Jobs
+from application.control_plane.logins import Logins
+from application.control_plane.reaching import Reaching
 from application.control_plane.sessions import Sessions
 from application.control_plane.submitting import Submitting
+from application.control_plane.users import Users
 from entrypoints.control_plane.rest.metrics import Metrics
 
 API: Final = "/api/v1"
@@ -29,6 +34,11 @@ class Parts:
     """
 
     access: Access
+    api_tokens: ApiTokens
+    auditing: Auditing
+    logins: Logins
+    reaching: Reaching
+    users: Users
     sessions: Sessions
     enrolments: Enrolments
     hosts: Hosts
@@ -40,4 +50,5 @@ class Parts:
     metrics: Metrics
     check_ready: Callable[[], Awaitable[None]]
     control_plane_key: str
+    fingerprint: Callable[[bytes], str]
     public_url: str = ""

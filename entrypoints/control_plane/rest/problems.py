@@ -7,6 +7,7 @@ but what a client can act upon.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -26,7 +27,10 @@ from domain.errors import (
     InvalidInput,
     NoSpace,
     NotFound,
+    NotPermitted,
     StorageUnavailable,
+    TooManyAttempts,
+    Unproven,
 )
 from entrypoints.control_plane.rest.requests import AS_TEXT, AS_VARIABLES
 
@@ -43,6 +47,9 @@ STATUSES: Final[Mapping[type[InstaDeployError], int]] = {
     NotFound: 404,
     Conflict: 409,
     Forbidden: 403,
+    NotPermitted: 403,
+    Unproven: 401,
+    TooManyAttempts: 429,
     Busy: 503,
     NoSpace: 507,
     StorageUnavailable: 503,
@@ -54,6 +61,7 @@ CODES: Final[Mapping[str, str]] = {
     "token_in_url": "A token stands in the URL",
     "unauthenticated": "No token, or none that is good",
     "forbidden": "The token does not allow this",
+    "too_many_attempts": "Too much was got wrong lately",
     "not_found": "There is no such thing",
     "method_not_allowed": "This resource does not know the method",
     "too_slow": "The request did not come in time",
@@ -68,7 +76,9 @@ CODES: Final[Mapping[str, str]] = {
 }
 """Every code, with its title."""
 
-RETRYABLE: Final = frozenset({"busy", "storage_unavailable", "no_space", "too_slow"})
+RETRYABLE: Final = frozenset(
+    {"busy", "too_many_attempts", "storage_unavailable", "no_space", "too_slow"}
+)
 
 _FIELD_NAMES: Final = {"compose_file_base64": "compose", "project_name": "project"}
 """What the API calls a field that the wire calls otherwise."""
@@ -162,7 +172,10 @@ def problem_of(error: InstaDeployError) -> Problem:
     code = "forbidden" if isinstance(error, Forbidden) else error.code
     # What the disk or the database says is for the log, and names paths.
     detail = CODES[code] if isinstance(error, StorageUnavailable) else str(error)
-    return Problem(status, code, detail, retryable=error.retryable)
+    headers = None
+    if isinstance(error, TooManyAttempts):
+        headers = {"Retry-After": str(math.ceil(error.wait_s))}
+    return Problem(status, code, detail, headers=headers, retryable=error.retryable)
 
 
 def internal() -> Problem:
@@ -269,6 +282,7 @@ CODES_OF: Final[Mapping[int, Sequence[str]]] = {
     413: ("too_large",),
     415: ("unsupported_media_type",),
     422: ("invalid_input",),
+    429: ("too_many_attempts",),
     500: ("internal",),
     503: ("busy", "storage_unavailable"),
     507: ("no_space",),

@@ -37,7 +37,7 @@ from entrypoints.control_plane.rest.problems import responses
 from entrypoints.control_plane.rest.requests import Content, Removal, Restart, Rollback, Waiting
 
 ASK: Final = needs(Permission.PROJECTS_READ)
-PLAN: Final = needs(Permission.PROJECTS_READ, brings_content=True)
+PLAN: Final = needs(Permission.PROJECTS_PLAN, brings_content=True)
 CHANGE: Final = needs(Permission.PROJECTS_WRITE)
 HISTORY: Final = needs(Permission.JOBS_READ)
 

@@ -58,25 +58,27 @@ LabelMap = Annotated[
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_TTL_S, allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A body of which every field is known and has its own type."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class NewHost(_Strict):
+class NewHost(Strict):
     """A host to be, by enrolment or with a token."""
 
     name: HostNameText
     labels: LabelMap = Field(default_factory=dict)
 
 
-class HostChange(_Strict):
+class HostChange(Strict):
     """What is to be different; what is missing stays."""
 
     name: HostNameText | None = None
     labels: LabelMap | None = Field(default=None, description="Replace all that are there")
 
 
-class Waiting(_Strict):
+class Waiting(Strict):
     """How long a command may take to be delivered, and to be carried out."""
 
     ttl_s: Seconds | None = Field(
@@ -89,7 +91,7 @@ class Waiting(_Strict):
     )
 
 
-class FileContent(_Strict):
+class FileContent(Strict):
     """A file beside the compose file; one of the two contents."""
 
     content: str | None = Field(default=None, examples=["server { listen 80; }\n"])
@@ -97,14 +99,14 @@ class FileContent(_Strict):
     mode: Literal["0644", "0600", "0755"] = "0644"
 
 
-class Login(_Strict):
+class Login(Strict):
     """What a registry wants to hear; used for this one deployment."""
 
     username: str = Field(examples=["robot"])
     password: str = Field(json_schema_extra={"format": "password", "writeOnly": True})
 
 
-class Options(_Strict):
+class Options(Strict):
     """How a deployment is carried out; docs/deployments.md has the rules."""
 
     pull: Literal["missing", "always", "never"] = PLAINLY.pull.value
@@ -185,7 +187,7 @@ HostNames = Annotated[
 ]
 
 
-class Target(_Strict):
+class Target(Strict):
     """Which hosts are meant: those named, or all that have these labels."""
 
     hosts: HostNames = Field(default_factory=list)

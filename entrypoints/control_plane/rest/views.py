@@ -5,13 +5,17 @@ Nothing here has content, variables or credentials; times are UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
 from application.control_plane.deployments import DeploymentView
+from domain.commands import DeployCompose
+from domain.content import assignments_in
+from domain.deploy_options import options_document
 from domain.fleet.deployment import DeploymentState
 from domain.fleet.host import HostId
 from domain.fleet.job import Delivery, FleetJob, FleetJobState, JobResult
@@ -135,7 +139,9 @@ class Deployment(BaseModel):
     project: str = Field(examples=["blog"])
     state: DeploymentState
     jobs_by_state: dict[FleetJobState, int] = Field(examples=[{"succeeded": 2, "running": 1}])
-    hosts: list[str] = Field(description="As they were named; empty for labels")
+    hosts: list[str] = Field(
+        description="As they were named; empty for labels, and where not all of them may be seen"
+    )
     host_labels: dict[str, str]
     digest: str = Field(description="SHA-256 of the content; the agents' revisions have it too")
     content: dict[str, Any] = Field(
@@ -176,6 +182,55 @@ class DeploymentWithJobs(Deployment):
         )
 
 
+class Variable(BaseModel):
+    """A variable of `.env`; its value is shown to nobody."""
+
+    name: str = Field(examples=["TAG"])
+    fingerprint: str = Field(examples=["9f2c0b7a4d5e61038a7b6c5d4e3f2a1b"])
+
+
+class FileFingerprint(BaseModel):
+    """A file beside the compose file; its content is shown to nobody."""
+
+    path: str = Field(examples=["nginx/site.conf"])
+    bytes: int
+    mode: str = Field(examples=["0644"])
+    fingerprint: str
+
+
+class DeploymentContent(BaseModel):
+    """What a deployment brought."""
+
+    compose: str
+    variables: list[Variable]
+    files: list[FileFingerprint]
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, command: DeployCompose, fingerprint: Callable[[bytes], str]) -> DeploymentContent:
+        """The view of what was deployed."""
+        env = command.env or b""
+        variables = assignments_in(env) or ({".env": env.decode("latin-1")} if env else {})
+        return cls(
+            compose=command.file.content.decode("utf-8", "replace"),
+            variables=[
+                # With the name: two variables with one value are not told apart from others.
+                Variable(name=name, fingerprint=fingerprint(f"env\0{name}\0{value}".encode()))
+                for name, value in variables.items()
+            ],
+            files=[
+                FileFingerprint(
+                    path=one.path,
+                    bytes=len(one.content),
+                    mode=f"{one.mode:04o}",
+                    fingerprint=fingerprint(b"file\0" + one.path.encode() + b"\0" + one.content),
+                )
+                for one in command.files
+            ],
+            options=options_document(replace(command.options, requested_by="")),
+        )
+
+
 class JobPage(PageOf[Job]):
     """Jobs, the newest first."""
 
@@ -201,7 +256,7 @@ def _deployment_fields(view: DeploymentView) -> dict[str, Any]:
         "project": deployment.project,
         "state": view.state,
         "jobs_by_state": dict(view.tally),
-        "hosts": list(deployment.selector.hosts),
+        "hosts": list(deployment.selector.hosts) if view.is_whole else [],
         "host_labels": deployment.selector.labels.as_mapping(),
         "digest": deployment.digest,
         "content": dict(deployment.summary),

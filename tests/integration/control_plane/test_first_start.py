@@ -11,8 +11,8 @@ import pytest
 from dependency_injector import providers
 
 from adapters.storage.database import Database
-from adapters.storage.tokens import SqlAccessTokens
 from domain.errors import StorageUnavailable
+from domain.fleet.people import UserName
 from entrypoints.control_plane import serving
 from entrypoints.control_plane.container import ControlPlaneContainer
 from entrypoints.control_plane.settings import ControlPlaneSettings
@@ -50,9 +50,16 @@ def keys_of(state_dir: Path) -> dict[str, bytes]:
     return {name: (state_dir / name).read_bytes() for name in KEYS if (state_dir / name).exists()}
 
 
-def token_in(printed: str) -> str | None:
-    found = re.search(r"ida_\S+", printed)
+def code_in(printed: str) -> str | None:
+    found = re.search(r"ids_\S+", printed)
     return None if found is None else found[0]
+
+
+async def set_up(state_dir: Path) -> None:
+    settings = ControlPlaneSettings(state_dir=state_dir)
+    async with Database.opened(serving.database_url(settings)) as database:
+        logins = ControlPlaneContainer(settings=settings, database=database).logins()
+        await logins.set_up(logins.new_code(), UserName("ann"), "correct horse", "192.0.2.7")
 
 
 @pytest.mark.parametrize("stop", [_raise, _full])
@@ -61,42 +68,36 @@ def token_in(printed: str) -> str | None:
     [
         ("signer", set()),
         ("cipher", {"identity.json"}),
-        ("commit of the token", set(KEYS)),
     ],
 )
-async def test_what_ends_before_the_token_is_kept_leaves_it_new(
+async def test_what_ends_before_the_keys_are_there_leaves_it_new(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     step: str,
     made: set[str],
     stop: Callable[..., Any],
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
+    def change(container: ControlPlaneContainer) -> None:
+        getattr(container, step).override(providers.Callable(stop))
 
-        def change(container: ControlPlaneContainer) -> None:
-            if step == "commit of the token":
-                patch.setattr(SqlAccessTokens, "add_first", stop)
-            else:
-                getattr(container, step).override(providers.Callable(stop))
-
-        with pytest.raises((Killed, StorageUnavailable)):
-            await start(tmp_path, change)
+    with pytest.raises((Killed, StorageUnavailable)):
+        await start(tmp_path, change)
     before = keys_of(tmp_path)
     assert set(before) == made
-    assert token_in(capfd.readouterr().out) is None, "it would be good for nothing"
+    assert code_in(capfd.readouterr().out) is None, "it would be good for nothing"
     await start(tmp_path, nothing)
-    assert token_in(capfd.readouterr().out) is not None
+    assert code_in(capfd.readouterr().out) is not None
     after = keys_of(tmp_path)
     assert set(after) == set(KEYS)
     assert before.items() <= after.items(), "what was there is used"
 
 
-@pytest.mark.parametrize("step", ["telling of the token", "look for another token"])
-async def test_what_is_killed_after_it_starts_again_as_it_is(
+@pytest.mark.parametrize("step", ["telling of the code", "look for another token"])
+async def test_what_is_killed_after_it_starts_again_as_it_is_with_another_code(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], step: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        if step == "telling of the token":
+        if step == "telling of the code":
             patch.setattr(serving, "_greet", _raise)
         else:
             patch.setattr(TokenReset, "look", _raise)
@@ -105,15 +106,29 @@ async def test_what_is_killed_after_it_starts_again_as_it_is(
     before = keys_of(tmp_path)
     assert set(before) == set(KEYS)
     capfd.readouterr()
-    await start(tmp_path, nothing)
-    assert token_in(capfd.readouterr().out) is None
+    codes = set()
+    for _ in range(2):
+        await start(tmp_path, nothing)
+        codes.add(code_in(capfd.readouterr().out))
+    assert len(codes - {None}) == 2
     assert keys_of(tmp_path) == before
+
+
+async def test_once_it_is_set_up_no_code_is_printed_any_more(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await start(tmp_path, nothing)
+    await set_up(tmp_path)
+    capfd.readouterr()
+    await start(tmp_path, nothing)
+    assert capfd.readouterr().out == ""
 
 
 async def test_keys_that_are_missing_beside_a_database_that_was_used_are_not_made_anew(
     tmp_path: Path,
 ) -> None:
     await start(tmp_path, nothing)
+    await set_up(tmp_path)
     (tmp_path / "payload.key").unlink()
     with pytest.raises(StorageUnavailable, match=r"payload\.key cannot be found"):
         await start(tmp_path, nothing)

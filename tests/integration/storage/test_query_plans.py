@@ -13,6 +13,7 @@ from adapters.storage import job_queries, numbering, pruning, standing, submitti
 from adapters.storage.database import Database
 from adapters.storage.transaction import Numbers, Transaction
 from application.ports.job_store import JobQuery
+from domain.fleet.access import EVERYWHERE
 from domain.fleet.job import DeploymentId, FleetJobState
 from domain.fleet.page import PageRequest
 from tests.contracts.fleet import NOW, a_host, a_job, a_submission
@@ -75,11 +76,11 @@ def _plans(connection: Connection, ask: Ask) -> str:
         (lambda tx: pruning.prune(tx, NOW, 10), "prunable_jobs"),
         (lambda tx: job_queries.counts(tx.connection), "COVERING INDEX jobs_by_state"),
         (
-            lambda tx: job_queries.feed(tx.connection, "job-1", None, 0, 5),
+            lambda tx: job_queries.feed(tx.connection, "job-1", None, 0, 5, EVERYWHERE),
             "feed_by_job (job=? AND number>?)",
         ),
         (
-            lambda tx: job_queries.feed(tx.connection, None, DeploymentId("d"), 0, 5),
+            lambda tx: job_queries.feed(tx.connection, None, DeploymentId("d"), 0, 5, EVERYWHERE),
             "feed_by_deployment (deployment=? AND number>?)",
         ),
         (

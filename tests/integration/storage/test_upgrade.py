@@ -251,9 +251,16 @@ async def _hosts_are_there(fleet: Database) -> None:
             HostId("host_1"),
         )
     ]
-    token = await fleet.tokens.with_hash("9" * 64)
-    assert token is not None
-    assert (token.id, token.name, token.created_at) == ("tok_1", "administrator", 990.0)
+    known = await fleet.people.token_with("9" * 64)
+    assert known is not None
+    assert (known.token.id, known.token.name, known.token.created_at) == (
+        "tok_1",
+        "administrator",
+        990.0,
+    )
+    assert known.user.is_administrator
+    assert known.user.name.value == "administrator"
+    assert await fleet.people.is_set_up()
 
 
 async def _jobs_are_there(fleet: Database) -> None:

@@ -69,7 +69,7 @@ _REVISION: Final = {
     "state": "good",
     "job_id": FIRST_OVER.id,
     "created_at": at(0.06),
-    "requested_by": ADMINISTRATOR,
+    "requested_by": ADMINISTRATOR.value,
     "labels": NEW_DEPLOYMENT.options.labels,
     "error": "",
     "images": [

@@ -51,7 +51,7 @@ def _deployed(
         selector=body.selector(),
         digest=command.content.digest,
         created_at=moment,
-        requested_by=ADMINISTRATOR,
+        requested_by=ADMINISTRATOR.value,
         redeploy_of=redeploy_of,
         summary=summary_of(command),
     )

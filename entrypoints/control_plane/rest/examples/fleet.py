@@ -59,7 +59,7 @@ ENROLMENT: Final = Enrolment(
     Labels.of(NEW_HOST.labels),
     created_at=at(-30),
     expires_at=at(-30) + ENROLMENT_TTL_S,
-    created_by=ADMINISTRATOR,
+    created_by=ADMINISTRATOR.value,
 )
 WEB_1: Final = Host(
     HostId(id_of("host", at(-28))),

@@ -109,7 +109,7 @@ def job_of(
         project=None if project is None else project.value,
         state=FleetJobState.QUEUED,
         created_at=moment,
-        requested_by=ADMINISTRATOR,
+        requested_by=ADMINISTRATOR.value,
         deployment_id=deployment_id,
         expires_at=moment + (body.ttl_s or usual_s),
         deadline_s=body.deadline_s,

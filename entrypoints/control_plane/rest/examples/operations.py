@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from domain.fleet.deployment import Deployment
 from domain.fleet.host import Host
 from domain.fleet.job import FleetJob, FleetJobState, JobResult
 from domain.fleet.page import Page
+from domain.project import ProjectName
 from entrypoints.control_plane.rest import feeds, host_views, views
 from entrypoints.control_plane.rest.enrolments import enrolling_command
-from entrypoints.control_plane.rest.examples import deployments, fleet
+from entrypoints.control_plane.rest.examples import deployments, fleet, people
 from entrypoints.control_plane.rest.examples.commands import ASKED, Asked
 from entrypoints.control_plane.rest.examples.jobs import canceling, over
 from entrypoints.control_plane.rest.metrics import Metrics
@@ -70,7 +72,9 @@ class Examples:
 
 def examples_by_operation(document: Document) -> dict[str, Examples]:
     """All of them; `document` is what they are for."""
-    return dict([*_of_hosts(), *_of_deployments(), *_of_jobs(), *_of_service(document)])
+    return dict(
+        [*_of_hosts(), *_of_deployments(), *_of_jobs(), *_of_people(), *_of_service(document)]
+    )
 
 
 _Named = Iterator[tuple[str, Examples]]
@@ -130,6 +134,11 @@ def _of_deployments() -> _Named:
     ]
     yield "list_deployments", Examples({200: views.DeploymentPage(items=both)})
     yield "show_deployment", Examples({200: _deployment(first.deployment, first_over)})
+    content = deployments.NEW_DEPLOYMENT.deployment_of(ProjectName("blog"))
+    yield (
+        "show_deployment_content",
+        Examples({200: views.DeploymentContent.of(content, _fingerprint)}),
+    )
     yield "follow_deployment", Examples({200: _events(of_deployment=True)})
     yield "show_project_history", Examples({200: _page([next_over, first_over])})
 
@@ -145,6 +154,12 @@ def _of_jobs() -> _Named:
     yield "show_job_result", Examples({200: views.Result.of(result)})
     yield "show_job_output", Examples({200: deployments.OUTPUT})
     yield "follow_job", Examples({200: _events(of_deployment=False)})
+
+
+def _of_people() -> _Named:
+    bodies = people.requests()
+    for name, answers in people.answers():
+        yield name, Examples(answers, bodies.get(name), people.PATHS.get(name, {}))
 
 
 def _of_service(document: Document) -> _Named:
@@ -164,6 +179,10 @@ def _of_service(document: Document) -> _Named:
     )
     beginning = {name: document[name] for name in ("openapi", "info")}
     yield "openapi", Examples({200: beginning | {"paths": {}}})
+
+
+def _fingerprint(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _json(model: BaseModel) -> Document:

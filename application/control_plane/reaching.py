@@ -1,0 +1,112 @@
+"""Whether somebody may do something to what a request names: before anything is done about it.
+
+What is not theirs to see is answered as what is not there, in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from application.control_plane.paging import pages_of
+from application.ports.host_directory import HostDirectory
+from application.ports.job_store import JobQuery, JobStore
+from domain.errors import NotFound, NotPermitted
+from domain.fleet.access import Permission, Principal
+from domain.fleet.host import Enrolment, HostId
+from domain.fleet.job import DeploymentId
+from domain.fleet.labels import Labels
+from domain.fleet.page import PageRequest
+
+
+class Reaching:
+    """Each method returns where it may be done, raises `NotFound` and `NotPermitted` otherwise."""
+
+    def __init__(self, *, directory: HostDirectory, store: JobStore) -> None:
+        self._directory = directory
+        self._store = store
+
+    async def host(self, name_or_id: str, by: Principal, permission: Permission) -> HostId:
+        """Of a host; returns its id, which is no other host's whatever is renamed meanwhile."""
+        host = await self._directory.named(name_or_id)
+        self._judge(
+            host.labels, by, permission, Permission.HOSTS_READ, lambda: _no_host(name_or_id)
+        )
+        return host.id
+
+    async def job(self, job_id: str, by: Principal, permission: Permission) -> None:
+        """Of a job: of the host that it is for."""
+        job = await self._store.job(job_id)
+        host = await self._directory.host(job.host_id)
+        self._judge(
+            host.labels,
+            by,
+            permission,
+            Permission.JOBS_READ,
+            lambda: NotFound(f"there is no job {job_id[:80]!r}"),
+        )
+
+    async def deployment(self, deployment_id: str, by: Principal, permission: Permission) -> None:
+        """Of a deployment: of one of its hosts at least."""
+        of_it = DeploymentId(deployment_id)
+        await self._store.deployment(of_it)
+        for wanted, raised in (
+            (Permission.DEPLOYMENTS_READ, NotFound(f"there is no deployment {of_it[:80]!r}")),
+            (permission, not_permitted(permission)),
+        ):
+            query = JobQuery(deployment_id=of_it, within=by.reach(wanted))
+            if not (await self._store.jobs(query, PageRequest(1))).items:
+                raise raised
+
+    async def enrolment(self, enrolment_id: str, by: Principal, permission: Permission) -> None:
+        """Of an enrolment: of the host that it is to become."""
+        async for enrolments in pages_of(self._directory.enrolments):
+            for one in enrolments:
+                if one.id == enrolment_id:
+                    self._judge(
+                        one.labels,
+                        by,
+                        permission,
+                        Permission.ENROLMENTS_READ,
+                        lambda: NotFound(f"there is no enrolment {enrolment_id[:80]!r}"),
+                    )
+                    return
+        raise NotFound(f"there is no enrolment {enrolment_id[:80]!r}")
+
+    def _judge(
+        self,
+        labels: Labels,
+        by: Principal,
+        permission: Permission,
+        seeing: Permission,
+        unknown: Callable[[], NotFound],
+    ) -> None:
+        if by.reach(permission).covers(labels):
+            return
+        if not by.reach(seeing).covers(labels):
+            raise unknown()
+        raise not_permitted(permission)
+
+
+def not_permitted(permission: Permission) -> NotPermitted:
+    """What somebody is told who may see what they may not do that to."""
+    return NotPermitted(f"this needs the permission {permission.value}")
+
+
+def check_labels(labels: Labels, by: Principal, permission: Permission) -> None:
+    """Raise `NotPermitted` where a host with these labels would not be theirs to do that to."""
+    if not by.reach(permission).covers(labels):
+        raise NotPermitted(
+            f"labels: a host with these would be out of your reach for {permission.value}"
+        )
+
+
+def is_in_reach(enrolment: Enrolment, by: Principal) -> bool:
+    """Whether somebody may see an enrolment."""
+    return by.reach(Permission.ENROLMENTS_READ).covers(enrolment.labels)
+
+
+def _no_host(name_or_id: str) -> NotFound:
+    return NotFound(f"there is no host {name_or_id[:80]!r}")
+
+
+Judge = Callable[[str, Principal, Permission], Awaitable[object]]

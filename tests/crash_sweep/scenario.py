@@ -118,8 +118,9 @@ class Scenario:
         """What was killed while it was ending is started again, and has to end again."""
         session = None
         while True:
-            agent = self._agent()
             session = await peer.agent(after=session)
+            # Not before: one that was killed again before it came is not the one to be asked.
+            agent = self._agent()
             await self._settled()
             self._at("end")
             send(agent, signal.SIGTERM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, update
 
 from adapters.cancellation import finish
 from adapters.storage.address import PostgresDatabase, SqliteFile, address_of
-from adapters.storage.audit import SqlAuditTrail
+from adapters.storage.audit import SqlAuditTrail, note
 from adapters.storage.backend import Backend
 from adapters.storage.failures import translated
 from adapters.storage.hosts import SqlHostDirectory
@@ -25,6 +26,7 @@ from adapters.storage.sqlite import SqliteBackend
 from adapters.storage.tables import BOOK
 from adapters.storage.transaction import Transaction
 from adapters.storage.writer import Writer
+from domain.fleet.audit import Noted
 
 NUMBERS_LOST: Final = 2**32
 """More than any database can have given after its backup was made."""
@@ -78,6 +80,7 @@ class Database:
         def renew(tx: Transaction) -> None:
             tx.write(update(BOOK).values(epoch=epoch))
             tx.next_number.next += NUMBERS_LOST
+            note(tx, [Noted(at=time.time(), user="", action="epoch.renew", address="console")])
 
         await self._writer.carry_out(renew)
         self._connection.epoch = epoch

@@ -20,6 +20,9 @@ from application.control_plane.access import new_token
 from domain.errors import Conflict, InstaDeployError, InvalidInput, StorageUnavailable
 from domain.identity import token_hash_of
 from entrypoints.configuration import SettingsError
+from entrypoints.control_plane.backup import STREAM, VARIABLE, backup
+from entrypoints.control_plane.migrate import migrate
+from entrypoints.control_plane.restore import restore
 from entrypoints.control_plane.server import CannotListen
 from entrypoints.control_plane.serving import database_url, serve
 from entrypoints.control_plane.settings import ControlPlaneSettings, load_settings, warnings_of
@@ -34,6 +37,8 @@ EXIT_OK: Final = 0
 EXIT_CANNOT_START: Final = 1
 EXIT_CONFIG: Final = 78
 """EX_CONFIG of sysexits.h."""
+
+_OFFLINE: Final = {"backup": backup, "restore": restore, "migrate": migrate}
 
 T = TypeVar("T")
 
@@ -59,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _reset_token(settings)
         if options.command == "renew-epoch":
             return _renew_epoch(settings)
+        if options.command in _OFFLINE:
+            return _run(_OFFLINE[options.command](settings, options))
         _allow_many_connections()
         logger.info("%s %s starts. %s", PROGRAM, VERSION, _summary(settings))
         _run(serve(settings, new_keys=options.new_keys))
@@ -152,7 +159,40 @@ def _parser() -> argparse.ArgumentParser:
         "renew-epoch",
         help="after a backup was restored, and before the next start: begin anew with every agent",
     )
+    _add_backups(commands)
     return parser
+
+
+def _add_backups(commands: Any) -> None:
+    making = commands.add_parser(
+        "backup",
+        help="write all that this control plane is to a file, encrypted; while it runs, too",
+    )
+    making.add_argument(
+        "--verify",
+        action="store_true",
+        help="look a backup through that is there, and change nothing",
+    )
+    making.add_argument("--force", action="store_true", help="replace the file if it is there")
+    restoring = commands.add_parser(
+        "restore", help="make this control plane, which must not run, of a backup"
+    )
+    restoring.add_argument(
+        "--replace", action="store_true", help="although there is something in its database"
+    )
+    for parser in (making, restoring):
+        parser.add_argument(
+            "--passphrase-file",
+            metavar="PATH",
+            help=f"has the backup's passphrase; {VARIABLE} names it too, otherwise it is asked for",
+        )
+        parser.add_argument("file", metavar="FILE", help=f"{STREAM} for standard output or input")
+    migrating = commands.add_parser(
+        "migrate", help="bring the database to this version's tables, without starting"
+    )
+    migrating.add_argument(
+        "--to", metavar="DATABASE_URL", help="copy all that is in it to this one, which is empty"
+    )
 
 
 if __name__ == "__main__":

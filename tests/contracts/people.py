@@ -13,9 +13,21 @@ from domain.errors import Conflict, NotFound
 from domain.fleet.access import Grant, Role
 from domain.fleet.audit import GENESIS, Noted, document_of, verified
 from domain.fleet.labels import Labels
+from domain.fleet.link_state import Heard
 from domain.fleet.page import PageRequest
 from domain.fleet.people import AccessToken, TokenId, TokenKind, User, UserId, UserName
-from tests.contracts.fleet import NOW, Fleet, FleetContract, a_host, hashed
+from tests.contracts.fleet import (
+    NOW,
+    Fleet,
+    FleetContract,
+    a_host,
+    a_job,
+    accept,
+    hashed,
+    result,
+    with_hosts,
+    with_jobs,
+)
 
 ALL = (Grant(Role.ADMIN),)
 
@@ -235,6 +247,25 @@ class AuditTrailContract(FleetContract):
         await fleet.hosts.revoke(host.id, NOW, noted("host.revoke"))
         await fleet.hosts.revoke(host.id, NOW, noted("host.revoke"))
         assert await actions(fleet) == ["host.add", "host.revoke"]
+
+    async def test_what_has_become_of_a_job_is_noted_once_with_its_hosts_name(
+        self, fleet: Fleet
+    ) -> None:
+        (web,) = await with_hosts(fleet, "web")
+        await with_jobs(fleet, a_job(1, web))
+        for _ in range(2):
+            await fleet.jobs.request_cancel("job-1", NOW, noted("job.cancel"))
+        await with_jobs(fleet, a_job(2, web))
+        await fleet.jobs.number(web.id, NOW)
+        said = (accept(1, "job-2"), result(2, "job-2"))
+        for _ in range(2):
+            await fleet.jobs.record(Heard(web.id, NOW, said, ()))
+        ends = [one.noted for one in await fleet.audit.after(0, 100) if one.noted.job_id]
+        assert [(one.action, one.job_id, one.host, one.outcome) for one in ends] == [
+            ("job.end", "job-1", "web", "canceled"),
+            ("job.end", "job-2", "web", "succeeded"),
+        ]
+        assert await actions(fleet) == ["job.cancel", "job.end", "job.end"]
 
     async def test_those_who_come_together_are_in_one_chain(self, fleet: Fleet) -> None:
         await asyncio.gather(*(fleet.audit.note(noted(f"a{n}", NOW + n)) for n in range(50)))

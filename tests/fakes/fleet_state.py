@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from application.ports.job_store import Remembered
@@ -82,7 +82,9 @@ class FleetState:
         """Add to the audit trail what is not None."""
         for each in noted:
             if each is not None:
-                self.trail.append(chained(self.audit_head, each))
+                host = self.hosts.get(each.host_id) if each.host_id and not each.host else None
+                named = each if host is None else replace(each, host=host.name.value)
+                self.trail.append(chained(self.audit_head, named))
 
     @property
     def audit_head(self) -> AuditHead:

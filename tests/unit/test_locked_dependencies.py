@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("agent", "control-plane", "debug-http", "dev", "packaging")
+LOCKS = ("agent", "cli", "control-plane", "debug-http", "dev", "packaging")
 OUR_PACKAGES = {"domain", "application", "adapters", "entrypoints"}
 
 _LINE = re.compile(
@@ -37,10 +37,12 @@ def _asked_for(lock: str) -> list[Requirement]:
     extras = project["optional-dependencies"]
     asked = {
         "agent": project["dependencies"],
+        "cli": [*project["dependencies"], *extras["cli"]],
         "control-plane": [*project["dependencies"], *extras["control-plane"]],
         "debug-http": [*project["dependencies"], *extras["debug-http"]],
         "dev": [
             *project["dependencies"],
+            *extras["cli"],
             *extras["control-plane"],
             *extras["debug-http"],
             *groups["dev"],

@@ -1,0 +1,1 @@
+"""The control plane's API, as a client sees it."""

@@ -1,0 +1,1 @@
+"""Which control planes an operator uses, and the tokens for them."""

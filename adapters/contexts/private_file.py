@@ -1,0 +1,123 @@
+"""Small files of the operator's own: nobody else reads them, and they are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from adapters.storage_errors import is_full
+from domain.errors import InvalidInput, NoSpace, StorageUnavailable
+
+LARGEST: Final = 1024 * 1024
+_OTHERS: Final = 0o077
+_OTHERS_WRITE: Final = 0o022
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Raise `NoSpace` or `StorageUnavailable`, which name `path`, in the place of an `OSError`."""
+    try:
+        yield
+    except OSError as exc:
+        if is_full(exc):
+            raise NoSpace(f"no space left on the disk that holds {path}") from exc
+        why = exc.strerror or type(exc).__name__
+        raise StorageUnavailable(f"{path} cannot be used: {why}") from exc
+
+
+def read_file(path: Path, *, is_secret: bool) -> bytes | None:
+    """What is in it; None where there is none.
+
+    Raises `InvalidInput` where it is not ours, too large, or others may change it, or of a secret
+    read it; `StorageUnavailable` where it cannot be read.
+    """
+    with translated(path):
+        try:
+            fd = os.open(path, _READ)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            _check(path, os.fstat(fd), is_secret=is_secret)
+            return file.read(LARGEST)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace it in one step; 0600 from its first byte. Raises `StorageUnavailable`."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with translated(path):
+        try:
+            fd = os.open(new, _NEW, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(fd)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def make_directory(path: Path) -> None:
+    """A directory that is there afterwards, 0700 where it had to be made. Raises `StorageUnavailable`."""
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+
+
+def check_private_directory(path: Path) -> None:
+    """Raises `InvalidInput` where others than its user get into it, or it is none."""
+    with translated(path):
+        found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise InvalidInput(str(path), "must be a directory")
+    if found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
+        raise InvalidInput(
+            str(path),
+            f"holds tokens, belongs to the user {found.st_uid} and has the mode "
+            f"{stat.S_IMODE(found.st_mode):04o}; it must be yours, and 0700: chmod 700 it",
+        )
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else who asks for this lock is in here meanwhile; `path` is a file that may stay."""
+    with translated(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with translated(path):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _check(path: Path, found: os.stat_result, *, is_secret: bool) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidInput(str(path), "must be a file")
+    if found.st_uid not in (os.geteuid(), 0):
+        raise InvalidInput(str(path), f"belongs to the user {found.st_uid}, and must be yours")
+    if is_secret and found.st_mode & _OTHERS:
+        raise InvalidInput(
+            str(path),
+            f"has the mode {stat.S_IMODE(found.st_mode):04o}, so that others may have read the tokens in "
+            "it: revoke them, remove the file, and log in again",
+        )
+    if found.st_mode & _OTHERS_WRITE:
+        raise InvalidInput(
+            str(path), "can be changed by others, who may send your token anywhere: chmod 600 it"
+        )
+    if found.st_size > LARGEST:
+        raise InvalidInput(str(path), f"is larger than {LARGEST} bytes")

@@ -1,0 +1,1 @@
+"""What an operator's program works out of what the control plane tells."""

@@ -30,8 +30,8 @@ help: ## List the targets
 		| while IFS=$$'\t' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
 
 .PHONY: demo
-demo: $(READY) image curl ## Deploy a site through an agent, show it, clean up; KEEP=1 leaves it running
-	@KEEP=$(KEEP) examples/demo.sh run $(abspath $(BIN))/python
+demo: $(READY) image curl ## Tell the whole story: control plane, host, deployment, rollback; KEEP=1 leaves it running
+	@KEEP=$(KEEP) examples/demo.sh run $(abspath $(BIN))
 
 .PHONY: demo-stop
 demo-stop: ## End what `make demo KEEP=1` left running

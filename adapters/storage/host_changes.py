@@ -35,6 +35,7 @@ from domain.fleet.host import (
     HostName,
 )
 from domain.fleet.labels import Labels
+from domain.fleet.noting import enrolled_noted
 
 _REPORTED: Final = Repeated(
     update(HOSTS).where(HOSTS.c.id == bindparam("of_host")).values(report=bindparam("new_report"))
@@ -56,7 +57,7 @@ def add_enrolment(tx: Transaction, enrolment: Enrolment, token_hash: str) -> Non
     tx.write(insert(ENROLMENTS), enrolment_row(enrolment, tx.next_number(), token_hash))
 
 
-def withdraw(tx: Transaction, enrolment_id: EnrolmentId) -> None:
+def withdraw(tx: Transaction, enrolment_id: EnrolmentId, noted: Noted | None = None) -> None:
     """See `HostDirectory`."""
     of_it = ENROLMENTS.c.id == enrolment_id
     row = tx.connection.execute(select(ENROLMENTS).where(of_it)).one_or_none()
@@ -66,6 +67,7 @@ def withdraw(tx: Transaction, enrolment_id: EnrolmentId) -> None:
         raise Conflict("enrolment: it was used; revoke the host that it became")
     if not row.is_withdrawn:
         tx.write(update(ENROLMENTS).where(of_it).values(is_withdrawn=True))
+        note(tx, [noted])
 
 
 def redeem(tx: Transaction, token_hash: str, host: Host, now: float, address: str = "") -> Host:
@@ -87,16 +89,7 @@ def redeem(tx: Transaction, token_hash: str, host: Host, now: float, address: st
     _add(tx, host, None)
     used = {"used_at": now, "host_id": host.id}
     tx.write(update(ENROLMENTS).where(ENROLMENTS.c.id == enrolment.id).values(used))
-    enrolled = Noted(
-        at=now,
-        user=enrolment.created_by,
-        action="host.enrol",
-        address=address,
-        host_id=host.id,
-        host=host.name.value,
-        target=enrolment.id,
-    )
-    note(tx, [enrolled])
+    note(tx, [enrolled_noted(host, enrolment, now, address)])
     return host
 
 
@@ -146,9 +139,13 @@ def revoke(tx: Transaction, host_id: HostId, at: float, noted: Noted | None = No
     return Revoked(replace(host, revoked_at=at), tuple(job.id for job in ended))
 
 
-def suspect_clone(tx: Transaction, host_id: HostId, at: float | None) -> None:
+def suspect_clone(
+    tx: Transaction, host_id: HostId, at: float | None, noted: Noted | None = None
+) -> None:
     """See `HostDirectory`."""
-    host_with_id(tx.connection, host_id)
+    if host_with_id(tx.connection, host_id).clone_suspected_at == at:
+        return
+    note(tx, [noted])
     tx.write(update(HOSTS).where(HOSTS.c.id == host_id).values(clone_suspected_at=at))
 
 
@@ -218,7 +215,7 @@ def _require_free(tx: Transaction, name: HostName, *, but_for: HostId | None = N
     )
     row = tx.connection.execute(named).one_or_none()
     if row is not None and row.id != but_for:
-        raise Conflict(f"name: there is a host {row.name}")
+        raise Conflict("name: it is taken")
 
 
 def _require_unused(tx: Transaction, token_hash: str) -> None:

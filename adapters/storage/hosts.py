@@ -70,7 +70,7 @@ class SqlHostDirectory:
     async def withdraw(self, enrolment_id: EnrolmentId, noted: Noted | None = None) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
-            _and_note(lambda tx: host_changes.withdraw(tx, enrolment_id), noted), host_ids=()
+            lambda tx: host_changes.withdraw(tx, enrolment_id, noted), host_ids=()
         )
 
     async def redeem(self, token_hash: str, host: Host, now: float, address: str = "") -> Host:
@@ -161,7 +161,7 @@ class SqlHostDirectory:
     ) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
-            _and_note(lambda tx: host_changes.suspect_clone(tx, host_id, at), noted),
+            lambda tx: host_changes.suspect_clone(tx, host_id, at, noted),
             host_ids=[host_id],
         )
 

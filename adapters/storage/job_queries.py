@@ -129,10 +129,12 @@ def deployments(
     return newest_first(connection, [found], DEPLOYMENTS.c.place, page, deployment_of)
 
 
-def jobs_of(connection: Connection, deployment_id: DeploymentId) -> Sequence[FleetJob]:
+def jobs_of(
+    connection: Connection, deployment_id: DeploymentId, within: Reach
+) -> Sequence[FleetJob]:
     """See `JobStore`."""
     of_it = JOBS.c.deployment == _place_of(deployment_id)
-    query = select(JOBS).where(of_it).order_by(JOBS.c.place)
+    query = jobs_within(select(JOBS).where(of_it), within).order_by(JOBS.c.place)
     return [job_of(row) for row in connection.execute(query)]
 
 

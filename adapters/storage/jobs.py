@@ -146,9 +146,13 @@ class SqlJobStore:
             lambda connection: job_queries.deployments(connection, project, page, within)
         )
 
-    async def jobs_of(self, deployment_id: DeploymentId) -> Sequence[FleetJob]:
+    async def jobs_of(
+        self, deployment_id: DeploymentId, within: Reach = EVERYWHERE
+    ) -> Sequence[FleetJob]:
         """See `JobStore`."""
-        return await self._reader(lambda connection: job_queries.jobs_of(connection, deployment_id))
+        return await self._reader(
+            lambda connection: job_queries.jobs_of(connection, deployment_id, within)
+        )
 
     async def tallies(
         self, deployment_ids: Sequence[DeploymentId], within: Reach = EVERYWHERE

@@ -91,10 +91,13 @@ class SqlPeople:
             lambda tx: people_changes.remove_user(tx, user_id, noted), host_ids=()
         )
 
-    async def add_token(self, token: AccessToken, token_hash: str, most: int, noted: Noted) -> None:
+    async def add_token(
+        self, token: AccessToken, token_hash: str, most: int, noted: Noted, proof: str
+    ) -> None:
         """See `People`."""
         await self._writer.carry_out(
-            lambda tx: people_changes.add_token(tx, token, token_hash, most, noted), host_ids=()
+            lambda tx: people_changes.add_token(tx, token, token_hash, most, noted, proof),
+            host_ids=(),
         )
 
     async def token_with(self, token_hash: str) -> KnownToken | None:

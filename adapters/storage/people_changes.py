@@ -14,7 +14,7 @@ from adapters.storage.repeated import Repeated
 from adapters.storage.tables import IS_THERE, TOKENS, USERS
 from adapters.storage.transaction import Transaction
 from application.ports.people import UserChange
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, Unproven
 from domain.fleet.audit import Noted
 from domain.fleet.people import (
     AccessToken,
@@ -62,7 +62,12 @@ def take_over(
         tx.write(insert(USERS), user_row(user, None))
     else:
         token = replace(token, user_id=UserId(row.id))
-        given = {"grants": grants_document(user.grants), "is_disabled": False}
+        # Not with the password of before: it may be why the user was disabled, or may do less.
+        given = {
+            "grants": grants_document(user.grants),
+            "is_disabled": False,
+            "password_hash": None,
+        }
         tx.write(update(USERS).where(USERS.c.id == row.id).values(given))
     tx.write(delete(TOKENS))
     _add_token(tx, token, token_hash)
@@ -114,10 +119,14 @@ def remove_user(tx: Transaction, user_id: UserId, noted: Noted) -> None:
 
 
 def add_token(
-    tx: Transaction, token: AccessToken, token_hash: str, most: int, noted: Noted
+    tx: Transaction, token: AccessToken, token_hash: str, most: int, noted: Noted, proof: str
 ) -> None:
     """See `People`."""
-    _row(tx.connection, token.user_id)
+    user = _row(tx.connection, token.user_id)
+    presented = select(TOKENS.c.id).where(TOKENS.c.token_hash == proof)
+    is_proven = user.password_hash == proof or tx.connection.execute(presented).first() is not None
+    if user.is_disabled or not is_proven:
+        raise Unproven("what was presented is worth nothing any more")
     of_kind = (TOKENS.c.user_id == token.user_id) & (TOKENS.c.kind == token.kind)
     query = select(TOKENS.c.place).where(of_kind).order_by(TOKENS.c.place)
     places = tx.connection.execute(query).scalars().all()

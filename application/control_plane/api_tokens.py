@@ -11,8 +11,9 @@ from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.people import KnownToken, People
 from application.ports.randomness import Randomness
-from domain.errors import NotFound, NotPermitted
+from domain.errors import NotFound, NotPermitted, TooManyAttempts
 from domain.fleet.access import Grant, Permission, Principal
+from domain.fleet.attempts import Attempts
 from domain.fleet.audit import noted_by
 from domain.fleet.page import Page, PageRequest
 from domain.fleet.people import (
@@ -28,6 +29,9 @@ from domain.identity import token_hash_of
 logger = logging.getLogger(__name__)
 
 MOST_TOKENS: Final = 100
+MADE: Final = (30, 0.05)
+"""How many tokens somebody may make at once, and a second in the long run."""
+USERS_KNOWN: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,16 @@ class ApiTokens:
         self._access = access
         self._randomness = randomness
         self._clock = clock
+        self._made = Attempts(*MADE, USERS_KNOWN)
 
     async def list(self, user: str | None, page: PageRequest, by: Principal) -> Page[KnownToken]:
-        """The newest first; of a user, otherwise of all that may be seen. Raises `NotFound`."""
+        """The newest first; of a user, otherwise of all that may be seen. Raises `NotFound`.
+
+        A token that is for less than its user may sees itself alone.
+        """
+        presented = await self.of(by)
+        if presented.token.scope is not None:
+            return Page([presented], None)
         if not by.may(Permission.PEOPLE_READ):
             own = await self._people.user(by.id)
             if user is not None and user.lower() not in (own.id, own.name.key):
@@ -97,14 +108,19 @@ class ApiTokens:
             detail |= {"role": scope.role.value, "labels": scope.labels.as_mapping()}
         noted = noted_by(by, now, "token.add", target=whose.name.value, detail=detail)
         text = new_token(self._randomness)
-        await self._people.add_token(token, token_hash_of(text), MOST_TOKENS, noted)
+        if not self._made.may(by.id, self._clock.monotonic()):
+            raise TooManyAttempts(self._made.wait_s(by.id, self._clock.monotonic()))
+        await self._people.add_token(token, token_hash_of(text), MOST_TOKENS, noted, by.token_hash)
         logger.info("token %s is made for %s, by %s", token.id, whose.name, by.name)
         return NewToken(KnownToken(token, whose), text)
 
     async def revoke(self, token_id: str, by: Principal) -> None:
         """Make it worth nothing; what it holds open is closed. Raises `NotFound`."""
         known = await self._people.token(TokenId(token_id))
-        if known.user.id != by.id and not by.may(Permission.PEOPLE_WRITE):
+        presented = await self.of(by)
+        is_own = known.user.id == by.id and presented.token.scope is None
+        is_itself = known.token.id == presented.token.id
+        if not (is_itself or is_own or by.may(Permission.PEOPLE_WRITE)):
             raise NotFound(f"there is no token {token_id[:80]!r}")
         noted = noted_by(
             by,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,11 +39,8 @@ class Verified:
     entries: int
     head: AuditHead
     findings: tuple[AuditFinding, ...]
-
-    @property
-    def is_intact(self) -> bool:
-        """Whether nobody has changed it; a clock that was set back does not."""
-        return not any(finding.is_damage for finding in self.findings)
+    is_intact: bool
+    """Whether nobody has changed it; a clock that was set back does not."""
 
 
 class Auditing:
@@ -71,12 +68,21 @@ class Auditing:
         known = await self._audit.head()
         verification = Verification()
         findings: list[AuditFinding] = []
+        is_damaged = False
+
+        def add(found: Iterable[AuditFinding]) -> None:
+            nonlocal is_damaged
+            for finding in found:
+                is_damaged = is_damaged or finding.is_damage
+                if len(findings) < MOST_FINDINGS:
+                    findings.append(finding)
+
         async for entry in self.export(0):
             if entry.number > known.number:
                 break
-            findings += verification.take(document_of(entry))
-        findings += verification.end(known)
-        return Verified(verification.entries, verification.head, tuple(findings[:MOST_FINDINGS]))
+            add(verification.take(document_of(entry)))
+        add(verification.end(known))
+        return Verified(verification.entries, verification.head, tuple(findings), not is_damaged)
 
     async def refused(self, by: Principal, action: str, reason: str) -> None:
         """Note that somebody was not allowed something; where that is too much, not each time."""

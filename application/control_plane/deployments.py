@@ -88,13 +88,35 @@ class Deployments:
     ) -> AcceptedDeployment:
         """The same content again, as a new deployment; to the same hosts, unless others are named.
 
-        Raises `NotFound`, and `Conflict` where the content is not kept any more.
+        Where hosts were named, these are meant, whatever they are called now, and whatever has their
+        names. Raises `NotFound`, and `Conflict` where the content is not kept any more.
         """
         deployment = await self._store.deployment(DeploymentId(deployment_id))
         command = await self._content_of(deployment)
-        return await self._submitting.deploy(
-            selector or deployment.selector, command, terms, redeploy_of=deployment.id
-        )
+        if selector is not None:
+            return await self._submitting.deploy(
+                selector, command, terms, redeploy_of=deployment.id
+            )
+        try:
+            return await self._submitting.deploy(
+                deployment.selector,
+                command,
+                terms,
+                redeploy_of=deployment.id,
+                meant=await self._same_hosts(deployment),
+            )
+        except NotFound as exc:
+            # Which they are is not everybody's to know.
+            raise NotFound(
+                f"not all hosts of deployment {deployment.id} are there, and in your reach: say to "
+                "which hosts"
+            ) from exc
+
+    async def _same_hosts(self, deployment: Deployment) -> Selector:
+        if not deployment.selector.hosts:
+            return deployment.selector
+        jobs = await self._store.jobs_of(deployment.id)
+        return Selector.naming(job.host_id for job in jobs)
 
     async def content(self, deployment_id: str) -> DeployCompose:
         """What it brought. Raises `NotFound`, and `Conflict` where that is not kept any more."""

@@ -55,11 +55,16 @@ class Following:
         self._happenings = happenings
         self._clock = clock
 
-    async def job(self, job_id: str, after: int) -> AsyncGenerator[Part, None]:
-        """A job's feed behind an entry. Raises `NotFound`, `Busy`, before the first part."""
+    async def job(
+        self, job_id: str, after: int, within: Reach = EVERYWHERE
+    ) -> AsyncGenerator[Part, None]:
+        """A job's feed behind an entry, for as long as its host is in reach.
+
+        Raises `NotFound`, `Busy`, before the first part.
+        """
         await self._store.job(job_id)
         self._happenings.check_room()
-        return self._parts(_Followed(job_id=job_id), after)
+        return self._parts(_Followed(job_id=job_id, within=within), after)
 
     async def deployment(
         self, deployment_id: str, after: int, within: Reach = EVERYWHERE

@@ -98,7 +98,7 @@ class Hosts:
         if new_name is not None:
             detail["name"] = new_name.value
         if new_labels is not None:
-            check_labels(new_labels, by, Permission.HOSTS_WRITE)
+            check_labels(new_labels, by, Permission.HOSTS_WRITE, had=host.labels)
             detail["labels"] = new_labels.as_mapping()
         noted = self._noted(by, "host.change", host, detail)
         try:

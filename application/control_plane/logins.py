@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,9 +15,16 @@ from application.ports.clock import Clock
 from application.ports.password_hasher import PasswordHasher
 from application.ports.people import People, UserChange
 from application.ports.randomness import Randomness
-from domain.errors import Conflict, NotFound, StorageUnavailable, TooManyAttempts, Unproven
+from domain.errors import (
+    Conflict,
+    InstaDeployError,
+    NotFound,
+    StorageUnavailable,
+    TooManyAttempts,
+    Unproven,
+)
 from domain.fleet.access import SETUP_PREFIX, Grant, Principal, Role
-from domain.fleet.attempts import Attempts, network_of
+from domain.fleet.attempts import Attempts, network_of, site_of
 from domain.fleet.audit import Noted, noted_by
 from domain.fleet.people import (
     SESSION_S,
@@ -39,6 +47,10 @@ FOR_A_NAME: Final = (30, 0.05)
 """From all addresses from which nobody has logged in under that name: a stranger who tries one name from
 many places keeps others out of it who come from a new place too, and nobody who comes from where they
 were before."""
+FROM_A_SITE: Final = (200, 1.0)
+"""From all addresses that one customer of a provider may have."""
+NOTED: Final = (60, 0.2)
+"""How many of what is wrong are in the audit trail at once, and a second in the long run."""
 KEPT: Final = 10_000
 LONGEST_NAME: Final = 63
 WRONG: Final = "the name or the password is not right"
@@ -75,6 +87,8 @@ class Logins:
         self._code_hash = ""
         self._from_addresses = Attempts(*FROM_AN_ADDRESS, KEPT)
         self._for_names = Attempts(*FOR_A_NAME, KEPT)
+        self._from_sites = Attempts(*FROM_A_SITE, KEPT)
+        self._noted = Attempts(*NOTED, 1)
         self._known: dict[tuple[str, str], None] = {}
 
     def new_code(self) -> str:
@@ -94,10 +108,11 @@ class Logins:
         """
         if await self._people.is_set_up():
             raise Conflict("set-up: it is over for good; whoever may do everything adds users")
-        self._check_allowed(self._from_addresses, network_of(address))
+        attempt = self._attempt(address)
         if not self._code_hash or not hmac.compare_digest(token_hash_of(code), self._code_hash):
-            self._from_addresses.may(network_of(address), self._clock.monotonic())
+            await self._note_refused("setup", "", address)
             raise Unproven("code: it is not the one that was printed when the program was started")
+        attempt.give_back()
         check_password(password)
         password_hash = await self._passwords.hash(password)
         now = seconds_now(self._clock)
@@ -121,19 +136,21 @@ class Logins:
 
     async def log_in(self, name: str, password: str, address: str) -> Login:
         """Give a token to whoever has the password. Raises `Unproven`, `TooManyAttempts`, `Busy`."""
-        key, network = name[:LONGEST_NAME].lower(), network_of(address)
-        is_known = (key, network) in self._known
-        self._check_allowed(self._from_addresses, network)
-        if not is_known:
-            self._check_allowed(self._for_names, key)
-        found = await self._people.password_hash(name[:LONGEST_NAME])
-        is_right = await self._passwords.is_right(password, None if found is None else found[1])
+        key = name[:LONGEST_NAME].lower()
+        attempt = self._attempt(address, key)
+        try:
+            found = await self._people.password_hash(key)
+            is_right = await self._passwords.is_right(password, None if found is None else found[1])
+        except InstaDeployError:
+            attempt.give_back()
+            raise
         now = seconds_now(self._clock)
         if found is None or not is_right or found[0].is_disabled:
-            await self._failed(key, network, address, now, is_known=is_known)
+            await self._note_refused("login", key, address)
             raise Unproven(WRONG)
+        attempt.give_back()
         user = found[0]
-        self._remember(key, network)
+        self._remember(key, network_of(address))
         login = self._login(user, now)
         noted = Noted(
             at=now,
@@ -143,7 +160,7 @@ class Logins:
             token_id=login.access_token.id,
         )
         await self._people.add_token(
-            login.access_token, token_hash_of(login.token), MOST_SESSIONS, noted
+            login.access_token, token_hash_of(login.token), MOST_SESSIONS, noted, found[1]
         )
         return login
 
@@ -155,14 +172,18 @@ class Logins:
 
     async def change_password(self, by: Principal, current: str, new: str) -> None:
         """Give oneself another password; ends one's sessions. Raises `Unproven`, `InvalidInput`."""
-        network = network_of(by.address)
-        self._check_allowed(self._from_addresses, network)
-        found = await self._people.password_hash(by.name)
-        is_right = await self._passwords.is_right(current, None if found is None else found[1])
+        attempt = self._attempt(by.address)
+        try:
+            found = await self._people.password_hash(by.name)
+            is_right = await self._passwords.is_right(current, None if found is None else found[1])
+        except InstaDeployError:
+            attempt.give_back()
+            raise
         now = seconds_now(self._clock)
         if found is None or not is_right:
-            self._from_addresses.may(network, self._clock.monotonic())
+            await self._note_refused("user.password", by.name, by.address)
             raise Unproven("current: it is not the password")
+        attempt.give_back()
         check_password(new)
         change = UserChange(password_hash=await self._passwords.hash(new))
         await self._people.change_user(found[0].id, change, noted_by(by, now, "user.password"))
@@ -179,32 +200,58 @@ class Logins:
         )
         return Login(user, token, new_token(self._randomness))
 
-    def _check_allowed(self, attempts: Attempts, who: str) -> None:
-        wait_s = attempts.wait_s(who, self._clock.monotonic())
+    def _attempt(self, address: str, key: str = "") -> _Attempt:
+        """Note an attempt, before it is looked at: whoever makes many at once has made them all.
+
+        Raises `TooManyAttempts`, with nothing noted. Whoever has come from there under that name before
+        is not kept out by what others get wrong.
+        """
+        network = network_of(address)
+        taken = [(self._from_addresses, network)]
+        if (key, network) not in self._known:
+            taken.append((self._from_sites, site_of(address)))
+            if key:
+                taken.append((self._for_names, key))
+        now = self._clock.monotonic()
+        wait_s = max(attempts.wait_s(who, now) for attempts, who in taken)
         if wait_s > 0:
             raise TooManyAttempts(wait_s)
+        for attempts, who in taken:
+            attempts.may(who, now)
+        return _Attempt(taken, self._clock)
 
-    async def _failed(
-        self, key: str, network: str, address: str, now: float, *, is_known: bool
-    ) -> None:
-        monotonic = self._clock.monotonic()
-        self._from_addresses.may(network, monotonic)
-        if not is_known:
-            self._for_names.may(key, monotonic)
+    async def _note_refused(self, action: str, key: str, address: str) -> None:
+        if not self._noted.may("", self._clock.monotonic()):
+            return
         # What was typed may be a password, in the wrong field: it is in the trail where it is a user's.
         try:
-            user = (await self._people.user(key)).name.value
+            user = (await self._people.user(key)).name.value if key else ""
         except (NotFound, StorageUnavailable):
             user = ""
+        at = seconds_now(self._clock)
         try:
             await self._audit.note(
-                Noted(at=now, user=user, action="login", address=address, outcome="refused")
+                Noted(at=at, user=user, action=action, address=address, outcome="refused")
             )
         except StorageUnavailable as exc:
-            logger.warning("that somebody could not log in is not in the audit trail: %s", exc)
+            logger.warning("that somebody was refused is not in the audit trail: %s", exc)
 
     def _remember(self, key: str, network: str) -> None:
         self._known.pop((key, network), None)
         self._known[key, network] = None
         if len(self._known) > KEPT:
             self._known.pop(next(iter(self._known)))
+
+
+class _Attempt:
+    """One that counts, unless it was right, or could not be looked at."""
+
+    def __init__(self, taken: Sequence[tuple[Attempts, str]], clock: Clock) -> None:
+        self._taken = taken
+        self._clock = clock
+
+    def give_back(self) -> None:
+        """It does not count."""
+        now = self._clock.monotonic()
+        for attempts, who in self._taken:
+            attempts.give_back(who, now)

@@ -14,7 +14,7 @@ from domain.errors import NotFound, NotPermitted
 from domain.fleet.access import Permission, Principal
 from domain.fleet.host import Enrolment, HostId
 from domain.fleet.job import DeploymentId
-from domain.fleet.labels import Labels
+from domain.fleet.labels import NO_LABELS, Labels
 from domain.fleet.page import PageRequest
 
 
@@ -92,12 +92,27 @@ def not_permitted(permission: Permission) -> NotPermitted:
     return NotPermitted(f"this needs the permission {permission.value}")
 
 
-def check_labels(labels: Labels, by: Principal, permission: Permission) -> None:
-    """Raise `NotPermitted` where a host with these labels would not be theirs to do that to."""
-    if not by.reach(permission).covers(labels):
+def check_labels(
+    labels: Labels, by: Principal, permission: Permission, had: Labels = NO_LABELS
+) -> None:
+    """Raise `NotPermitted` where these are not labels that they may give a host.
+
+    It has to stay in their reach. And as labels decide who deploys to a host, and so what it gets to
+    see, nobody adds one that is not of their own grants, unless they may do it to every host.
+    """
+    reach = by.reach(permission)
+    if reach.is_everywhere:
+        return
+    if not reach.covers(labels):
         raise NotPermitted(
             f"labels: a host with these would be out of your reach for {permission.value}"
         )
+    own = {pair for each in reach.alternatives for pair in each.pairs}
+    for key, value in labels.pairs:
+        if (key, value) not in own and (key, value) not in had.pairs:
+            raise NotPermitted(
+                f"labels.{key}: only who has {permission.value} for all hosts may add {value!r}"
+            )
 
 
 def is_in_reach(enrolment: Enrolment, by: Principal) -> bool:

@@ -107,6 +107,8 @@ class AcceptedDeployment:
     deployment: Deployment
     jobs: Sequence[FleetJob] = field(default_factory=tuple)
     is_repeat: bool = False
+    is_whole: bool = True
+    """Whether these are all of its jobs, and all of its hosts may be named."""
 
 
 class Submitting:
@@ -162,14 +164,19 @@ class Submitting:
         command: DeployCompose,
         terms: Terms,
         redeploy_of: DeploymentId | None = None,
+        meant: Selector | None = None,
     ) -> AcceptedDeployment:
         """The same deployment to every host that is meant: one job each, all or none.
+
+        `meant` says which these are, where `selector` only tells how they were named.
 
         Raises `NotFound` that names the hosts of which there is none, or none that they may see,
         `NotPermitted` where one is among them to which they may not deploy, `Conflict` where the key
         belongs to another request.
         """
-        hosts = await self._directory.selected(selector, terms.by.reach(Permission.HOSTS_READ))
+        hosts = await self._directory.selected(
+            meant or selector, terms.by.reach(Permission.HOSTS_READ)
+        )
         _check_permitted(hosts, terms.by)
         command = replace(command, options=replace(command.options, requested_by=terms.by.name))
         deployment_id = DeploymentId(self._randomness.new_id("dep"))
@@ -201,11 +208,13 @@ class Submitting:
             )
         )
         if submitted.answered_before is not None:
+            seen = terms.by.reach(Permission.DEPLOYMENTS_READ)
             known = DeploymentId(_answer(submitted.answered_before)["deployment"])
             return AcceptedDeployment(
                 await self._store.deployment(known),
-                await self._store.jobs_of(known),
+                await self._store.jobs_of(known, seen),
                 is_repeat=True,
+                is_whole=seen.is_everywhere,
             )
         logger.info(
             "deployment %s of project %s to %d hosts is kept, for %s",

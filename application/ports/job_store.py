@@ -228,8 +228,10 @@ class JobStore(Protocol):
         """The newest first; of one project, where it is given; of which any host is in this reach."""
         ...
 
-    async def jobs_of(self, deployment_id: DeploymentId) -> Sequence[FleetJob]:
-        """All jobs of a deployment, in the order of its hosts."""
+    async def jobs_of(
+        self, deployment_id: DeploymentId, within: Reach = EVERYWHERE
+    ) -> Sequence[FleetJob]:
+        """All jobs of a deployment, of hosts in this reach, in the order of its hosts."""
         ...
 
     async def tallies(

@@ -50,7 +50,8 @@ class People(Protocol):
     ) -> None:
         """Give whoever has the machine a token that is for everything, and take away all others.
 
-        The user of that name gets these grants and is not disabled any more, or is made.
+        The user of that name gets these grants, has no password and is not disabled any more, or is
+        made.
         """
         ...
 
@@ -81,8 +82,13 @@ class People(Protocol):
         """With all tokens; the name is free again. Raises `NotFound` and `Conflict`."""
         ...
 
-    async def add_token(self, token: AccessToken, token_hash: str, most: int, noted: Noted) -> None:
+    async def add_token(
+        self, token: AccessToken, token_hash: str, most: int, noted: Noted, proof: str
+    ) -> None:
         """Raises `NotFound` where its user is none, `Conflict` where that one has `most` of its kind.
+
+        `proof` is the hash of the user's password, or of a token, by which somebody asks for it. Raises
+        `Unproven` where that is worth nothing any more, or the user is disabled.
 
         Sessions are not refused: the oldest one ends.
         """

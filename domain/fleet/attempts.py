@@ -29,9 +29,11 @@ class Attempts:
         known = self._allowances.get(who)
         return 0.0 if known is None else known.wait_s(1.0, now)
 
-    def forget(self, who: str) -> None:
-        """Begin anew."""
-        self._allowances.pop(who, None)
+    def give_back(self, who: str, now: float) -> None:
+        """What was noted was nothing wrong."""
+        known = self._allowances.get(who)
+        if known is not None:
+            known.take(-1.0, now)
 
     def _of(self, who: str, now: float) -> Allowance:
         allowance = self._allowances.get(who)
@@ -44,11 +46,21 @@ class Attempts:
 
 def network_of(address: str) -> str:
     """What one person has as a rule: an address of IPv4, a network of 64 bits of IPv6."""
+    return _within(address, 32, 64)
+
+
+def site_of(address: str) -> str:
+    """What one customer of a provider may have: 24 bits of IPv4, 48 of IPv6."""
+    return _within(address, 24, 48)
+
+
+def _within(address: str, bits_of_4: int, bits_of_6: int) -> str:
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
     if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    mapped = parsed.ipv4_mapped
-    return str(mapped) if mapped is not None else parsed.exploded[:19]
+        return str(ipaddress.IPv4Network((int(parsed), bits_of_4), strict=False))
+    return str(ipaddress.IPv6Network((int(parsed), bits_of_6), strict=False))

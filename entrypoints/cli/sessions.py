@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -230,12 +231,18 @@ def _chosen(it: Invocation, url: str | None, name: str | None) -> tuple[str, str
 
 def _check_secrecy(url: str, *, allowed: bool) -> None:
     """Raises `WrongUsage` where a secret would cross a network for everybody to read."""
-    host = urlsplit(url).hostname or ""
-    is_here = host in ("localhost", "::1") or host.startswith("127.")
-    if url.startswith("http://") and not is_here and not allowed:
+    if url.startswith("http://") and not _is_here(urlsplit(url).hostname or "") and not allowed:
         raise WrongUsage(
             f"{url} would get the password or token unencrypted: use https://, or say --plain-http"
         )
+
+
+def _is_here(host: str) -> bool:
+    """Whether it is this machine; `127.example.com` is a name as any other."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _keep(it: Invocation, name: str, url: str, user: str, token: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from application.ports.audit_trail import AuditQuery
 from application.ports.people import KnownToken, UserChange
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, Unproven
 from domain.fleet.access import Grant, Role
 from domain.fleet.audit import GENESIS, Noted, document_of, verified
 from domain.fleet.labels import Labels
@@ -91,6 +91,8 @@ class PeopleContract(FleetContract):
         known = await fleet.people.token_with(hashed("new"))
         assert known is not None
         assert known.user.id == ANN.id
+        assert not known.user.has_password
+        assert await fleet.people.password_hash("ann") is None
         await fleet.people.take_over(BOB, a_token("b", BOB), hashed("b"), noted("token.reset"))
         assert await fleet.people.token_with(hashed("new")) is None
         assert (await fleet.people.user("bob")).grants == BOB.grants
@@ -131,7 +133,9 @@ class PeopleContract(FleetContract):
         self, fleet: Fleet
     ) -> None:
         await set_up(fleet)
-        await fleet.people.add_token(a_token("ci", ANN), hashed("ci"), 10, noted("token.add"))
+        await fleet.people.add_token(
+            a_token("ci", ANN), hashed("ci"), 10, noted("token.add"), hashed("first")
+        )
         changed = await fleet.people.change_user(
             ANN.id, UserChange(password_hash="other"), noted("user.change")
         )
@@ -163,20 +167,26 @@ class PeopleContract(FleetContract):
     async def test_who_is_removed_has_no_token_and_leaves_the_name(self, fleet: Fleet) -> None:
         await set_up(fleet)
         await fleet.people.add_user(BOB, "hash", noted("user.add"))
-        await fleet.people.add_token(a_token("b", BOB), hashed("b"), 10, noted("token.add"))
+        await fleet.people.add_token(
+            a_token("b", BOB), hashed("b"), 10, noted("token.add"), hashed("first")
+        )
         await fleet.people.remove_user(BOB.id, noted("user.remove"))
         assert await fleet.people.token_with(hashed("b")) is None
         assert await fleet.people.password_hash("bob") is None
         with pytest.raises(NotFound):
             await fleet.people.user(BOB.id)
         with pytest.raises(NotFound):
-            await fleet.people.add_token(a_token("c", BOB), hashed("c"), 10, noted("token.add"))
+            await fleet.people.add_token(
+                a_token("c", BOB), hashed("c"), 10, noted("token.add"), hashed("first")
+            )
         await fleet.people.add_user(replace(BOB, id=UserId("user_2")), None, noted("user.add"))
 
     async def test_a_disabled_user_is_known_as_one(self, fleet: Fleet) -> None:
         await set_up(fleet)
         await fleet.people.add_user(BOB, None, noted("user.add"))
-        await fleet.people.add_token(a_token("b", BOB), hashed("b"), 10, noted("token.add"))
+        await fleet.people.add_token(
+            a_token("b", BOB), hashed("b"), 10, noted("token.add"), hashed("first")
+        )
         await fleet.people.change_user(BOB.id, UserChange(is_disabled=True), noted("user.change"))
         known = await fleet.people.token_with(hashed("b"))
         assert known is not None
@@ -189,7 +199,7 @@ class PeopleContract(FleetContract):
             a_token("b", BOB, expires_at=NOW + 10),
             scope=Grant(Role.VIEWER, Labels.of({"env": "prod"})),
         )
-        await fleet.people.add_token(scoped, hashed("b"), 10, noted("token.add"))
+        await fleet.people.add_token(scoped, hashed("b"), 10, noted("token.add"), hashed("first"))
         assert await fleet.people.token(scoped.id) == KnownToken(scoped, BOB)
         everybodys = await fleet.people.tokens(None, PageRequest())
         assert [known.token.id for known in everybodys.items] == [scoped.id, "tok_first"]
@@ -206,15 +216,47 @@ class PeopleContract(FleetContract):
         with pytest.raises(NotFound):
             await fleet.people.revoke_token(TokenId("tok_first"), noted("token.revoke"))
 
+    @pytest.mark.parametrize("what", ["another password", "disabled", "revoked", "nothing"])
+    async def test_what_was_proven_by_something_that_is_worth_nothing_now_is_not_done(
+        self, fleet: Fleet, what: str
+    ) -> None:
+        await set_up(fleet)
+        await fleet.people.add_user(BOB, "hash of bob", noted("user.add"))
+        await fleet.people.add_token(
+            a_token("b", BOB), hashed("b"), 10, noted("token.add"), "hash of bob"
+        )
+        proof = "hash of bob"
+        match what:
+            case "another password":
+                change = UserChange(password_hash="other")
+                await fleet.people.change_user(BOB.id, change, noted("user.change"))
+            case "disabled":
+                change = UserChange(is_disabled=True)
+                await fleet.people.change_user(BOB.id, change, noted("user.change"))
+            case "revoked":
+                proof = hashed("b")
+                await fleet.people.revoke_token(TokenId("tok_b"), noted("token.revoke"))
+            case _:
+                proof = "nothing"
+        before = await actions(fleet)
+        with pytest.raises(Unproven):
+            await fleet.people.add_token(a_token("c", BOB), hashed("c"), 10, noted("login"), proof)
+        assert await fleet.people.token_with(hashed("c")) is None
+        assert await actions(fleet) == before
+
     async def test_too_many_tokens_are_refused_and_too_many_sessions_end_the_oldest(
         self, fleet: Fleet
     ) -> None:
         await set_up(fleet)
-        await fleet.people.add_token(a_token("a", ANN), hashed("a"), 1, noted("token.add"))
+        await fleet.people.add_token(
+            a_token("a", ANN), hashed("a"), 1, noted("token.add"), hashed("first")
+        )
         with pytest.raises(Conflict, match="revoke one first"):
-            await fleet.people.add_token(a_token("b", ANN), hashed("b"), 1, noted("token.add"))
+            await fleet.people.add_token(
+                a_token("b", ANN), hashed("b"), 1, noted("token.add"), hashed("first")
+            )
         session = a_token("s", ANN, TokenKind.SESSION)
-        await fleet.people.add_token(session, hashed("s"), 1, noted("login"))
+        await fleet.people.add_token(session, hashed("s"), 1, noted("login"), hashed("first"))
         assert await fleet.people.token_with(hashed("first")) is None
         assert await fleet.people.token_with(hashed("s")) is not None
         assert await fleet.people.token_with(hashed("a")) is not None

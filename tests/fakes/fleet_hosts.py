@@ -21,6 +21,7 @@ from domain.fleet.host import (
     HostName,
 )
 from domain.fleet.labels import NO_LABELS, Labels, Selector
+from domain.fleet.noting import enrolled_noted
 from domain.fleet.page import Page, PageRequest
 from tests.fakes.fleet_state import FleetState, Reach, by_name, newest_first, page_of
 
@@ -68,8 +69,9 @@ class FakeHostDirectory:
             raise NotFound(f"there is no enrolment {enrolment_id!r}")
         if enrolment.used_at is not None:
             raise Conflict("enrolment: it was used; revoke the host that it became")
-        self._state.enrolments[enrolment_id] = replace(enrolment, is_withdrawn=True)
-        self._state.note(noted)
+        if not enrolment.is_withdrawn:
+            self._state.enrolments[enrolment_id] = replace(enrolment, is_withdrawn=True)
+            self._state.note(noted)
 
     async def redeem(self, token_hash: str, host: Host, now: float, address: str = "") -> Host:
         """See `HostDirectory`."""
@@ -88,16 +90,7 @@ class FakeHostDirectory:
         host = replace(host, name=enrolment.name, labels=enrolment.labels)
         self._state.hosts[host.id] = host
         self._state.enrolments[enrolment.id] = replace(enrolment, used_at=now, host_id=host.id)
-        enrolled = Noted(
-            at=now,
-            user=enrolment.created_by,
-            action="host.enrol",
-            address=address,
-            host_id=host.id,
-            host=host.name.value,
-            target=enrolment.id,
-        )
-        self._state.note(enrolled)
+        self._state.note(enrolled_noted(host, enrolment, now, address))
         return host
 
     async def add(self, host: Host, token_hash: str, noted: Noted | None = None) -> None:
@@ -217,8 +210,10 @@ class FakeHostDirectory:
     ) -> None:
         """See `HostDirectory`."""
         await self._reach()
-        self._keep(replace(self._state.host(host_id), clone_suspected_at=at))
-        self._state.note(noted)
+        host = self._state.host(host_id)
+        if host.clone_suspected_at != at:
+            self._keep(replace(host, clone_suspected_at=at))
+            self._state.note(noted)
 
     async def note_reports(self, reports: Mapping[HostId, AgentReport]) -> None:
         """See `HostDirectory`."""
@@ -273,7 +268,7 @@ class FakeHostDirectory:
     def _require_free(self, name: HostName, *, but_for: Host | None = None) -> None:
         for host in self._state.hosts.values():
             if host.name.key == name.key and not host.is_revoked and host is not but_for:
-                raise Conflict(f"name: there is a host {host.name}")
+                raise Conflict("name: it is taken")
 
     def _require_new(self, host: Host) -> None:
         if host.id in self._state.hosts:

@@ -260,10 +260,12 @@ class FakeJobStore:
         places = self._state.places
         return page_of(found, page, lambda deployment: newest_first(places[deployment.id]))
 
-    async def jobs_of(self, deployment_id: DeploymentId) -> Sequence[FleetJob]:
+    async def jobs_of(
+        self, deployment_id: DeploymentId, within: Reachable = EVERYWHERE
+    ) -> Sequence[FleetJob]:
         """See `JobStore`."""
         await self._reach()
-        return self._jobs_of(deployment_id)
+        return self._jobs_of(deployment_id, within)
 
     async def tallies(
         self, deployment_ids: Sequence[DeploymentId], within: Reachable = EVERYWHERE

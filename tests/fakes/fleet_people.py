@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from application.ports.audit_trail import AuditQuery
 from application.ports.people import KnownToken, UserChange
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, Unproven
 from domain.fleet.audit import AuditEntry, AuditHead, Noted
 from domain.fleet.page import Page, PageRequest
 from domain.fleet.people import (
@@ -55,7 +55,8 @@ class FakePeople:
             self._keep(user, None)
         else:
             token = replace(token, user_id=known.id)
-            self._state.users[known.id] = replace(known, grants=user.grants, is_disabled=False)
+            self._keep(replace(known, grants=user.grants, is_disabled=False), None)
+            self._state.passwords.pop(known.id, None)
         self._state.tokens.clear()
         self._add_token(token, token_hash)
         self._state.note(noted)
@@ -121,10 +122,15 @@ class FakePeople:
         self._drop(user_id, *TokenKind)
         self._state.note(noted)
 
-    async def add_token(self, token: AccessToken, token_hash: str, most: int, noted: Noted) -> None:
+    async def add_token(
+        self, token: AccessToken, token_hash: str, most: int, noted: Noted, proof: str
+    ) -> None:
         """See `People`."""
         await self._reach()
-        self._user(token.user_id)
+        user = self._user(token.user_id)
+        is_proven = self._state.passwords.get(user.id) == proof or proof in self._state.tokens
+        if user.is_disabled or not is_proven:
+            raise Unproven("what was presented is worth nothing any more")
         same = [
             known
             for known, one in self._state.tokens.items()

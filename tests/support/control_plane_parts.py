@@ -207,7 +207,7 @@ class ControlPlane:
             user.created_at,
             scope=scope,
         )
-        await self.fleet.people.add_token(known, hashed(token), 100, NOTED)
+        await self.fleet.people.add_token(known, hashed(token), 100, NOTED, hashed(ADMIN))
         return token
 
     async def add_hosts(self, *names: str, **labels: str) -> list[Host]:

@@ -113,7 +113,7 @@ class TestSessions:
         with plane.sessions.opened(ann) as session, plane.sessions.opened(metrics) as other:
             await plane.clock.advance(10)
             assert not session.ended.is_set()
-            await plane.api_tokens.revoke(ann.token_id, BY)
+            await plane.api_tokens.revoke(ann.token_id, await known(plane, ADMIN))
             await plane.clock.advance(5)
             assert session.ended.is_set()
             assert not other.ended.is_set()

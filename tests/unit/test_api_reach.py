@@ -202,6 +202,49 @@ class TestDeploying:
             assert "prod-1" not in problem["detail"]
 
 
+class TestRedeploying:
+    async def test_goes_to_the_same_hosts_whatever_has_their_names_now(self, api: Api) -> None:
+        (job,) = (await api.client.get("/api/v1/jobs?host=prod-1")).json()["items"]
+        await api.client.patch("/api/v1/hosts/prod-1", json={"name": "prod-old"})
+        await api.plane.add_hosts("prod-new", env="prod")
+        await api.client.patch("/api/v1/hosts/prod-new", json={"name": "prod-1"})
+        path = f"/api/v1/deployments/{job['deployment_id']}/redeploy"
+        again = (await api.client.post(path, json={})).json()
+        assert [one["host_id"] for one in again["jobs"]] == [job["host_id"]]
+        await api.client.post("/api/v1/hosts/prod-old/revoke")
+        problem_in(await api.client.post(path, json={}), 404, "not_found")
+
+    async def test_tells_no_foreign_name(self, api: Api) -> None:
+        accepted = await api.plane.submitting.deploy(
+            Selector(hosts=("prod-1", "staging-1")), deploy(), terms()
+        )
+        path = f"/api/v1/deployments/{accepted.deployment.id}/redeploy"
+        async with await as_user(api, Grant(Role.DEPLOYER, PROD)) as client:
+            response = await client.post(path, json={})
+            problem_in(response, 404, "not_found")
+            assert "staging" not in response.text
+            chosen = await client.post(path, json={"hosts": ["prod-1"]})
+            assert chosen.status_code == 202
+
+    async def test_a_repeated_request_is_answered_with_what_is_in_reach_now(self, api: Api) -> None:
+        await api.plane.add_hosts("prod-2", env="prod")
+        body = {
+            "project": "blog",
+            "compose": "services: {a: {image: b}}\n",
+            "host_labels": {"env": "prod"},
+        }
+        key = {"Idempotency-Key": "k"}
+        async with await as_user(api, Grant(Role.DEPLOYER, PROD)) as client:
+            first = await client.post("/api/v1/deployments", json=body, headers=key)
+            assert len(first.json()["jobs"]) == 2
+            moved = {"labels": {"env": "staging"}, "name": "hidden"}
+            await api.client.patch("/api/v1/hosts/prod-2", json=moved)
+            again = await client.post("/api/v1/deployments", json=body, headers=key)
+            assert again.headers["idempotent-replayed"] == "true"
+            assert [job["host"] for job in again.json()["jobs"]] == ["prod-1"]
+            assert "hidden" not in again.text
+
+
 class TestSharedDeployment:
     async def test_shows_only_what_is_in_reach(self, api: Api) -> None:
         accepted = await api.plane.submitting.deploy(
@@ -248,7 +291,7 @@ class TestContent:
 class TestHosts:
     async def test_cannot_be_moved_out_of_reach_nor_made_there(self, api: Api) -> None:
         async with await as_user(api, Grant(Role.ADMIN, PROD)) as client:
-            for labels in ({}, {"env": "staging"}):
+            for labels in ({}, {"env": "staging"}, {"env": "prod", "team": "payments"}):
                 change = await client.patch("/api/v1/hosts/prod-1", json={"labels": labels})
                 problem_in(change, 403, "forbidden")
                 for path in ("enrolments", "hosts"):
@@ -256,11 +299,25 @@ class TestHosts:
                         f"/api/v1/{path}", json={"name": "new", "labels": labels}
                     )
                     problem_in(made, 403, "forbidden")
-            labels = {"env": "prod", "more": "x"}
+            labels = {"env": "prod"}
             change = await client.patch("/api/v1/hosts/prod-1", json={"labels": labels})
             assert change.status_code == 200
             made = await client.post("/api/v1/enrolments", json={"name": "new", "labels": labels})
             assert made.status_code == 201
+
+    async def test_get_no_label_that_would_make_others_deploy_to_them(self, api: Api) -> None:
+        """Labels decide who deploys where, and what a host gets to see of it."""
+        await api.client.patch("/api/v1/hosts/prod-1", json={"labels": {"env": "prod", "x": "y"}})
+        grants = (Grant(Role.ADMIN, PROD), Grant(Role.VIEWER, Labels.of({"team": "payments"})))
+        async with await as_user(api, *grants) as client:
+            for labels, status in (
+                ({"env": "prod", "x": "y"}, 200),
+                ({"env": "prod", "x": "z"}, 403),
+                ({"env": "prod", "team": "payments"}, 403),
+                ({"env": "prod"}, 200),
+            ):
+                change = await client.patch("/api/v1/hosts/prod-1", json={"labels": labels})
+                assert change.status_code == status, labels
 
     async def test_what_is_judged_is_what_is_changed_whatever_is_renamed_meanwhile(
         self, api: Api
@@ -312,6 +369,13 @@ class TestTokens:
             other = {"name": "y", "labels": {"env": "staging"}}
             problem_in(await client.post("/api/v1/tokens", json=other), 403, "forbidden")
             problem_in(await client.get("/api/v1/users"), 403, "forbidden")
+            listed = (await client.get("/api/v1/tokens")).json()["items"]
+            assert [one["name"] for one in listed] == ["ci"]
+            who = await api.plane.access.principal(bob)
+            assert who is not None
+            problem_in(await client.delete(f"/api/v1/tokens/{who.token_id}"), 404, "not_found")
+            own = f"/api/v1/tokens/{weak['access_token']['id']}"
+            assert (await client.delete(own)).status_code == 204
 
 
 async def test_every_request_that_changes_something_is_in_the_audit_trail(api: Api) -> None:
@@ -340,6 +404,9 @@ async def test_every_request_that_changes_something_is_in_the_audit_trail(api: A
         ("DELETE", "users/cyd", None, "user.remove"),
     ]
     for method, path, document, action in requests:
+        if action == "host.settle_clone":
+            suspected = await api.plane.fleet.hosts.named("n-2")
+            await api.plane.fleet.hosts.suspect_clone(suspected.id, 1000.0)
         before = len(api.plane.fleet.state.trail)
         response = await api.client.request(method, f"/api/v1/{path}", json=document)
         assert response.status_code < 300, (path, response.text)
@@ -352,6 +419,21 @@ async def test_every_request_that_changes_something_is_in_the_audit_trail(api: A
     assert verification["is_intact"], verification
     exported = (await api.client.get("/api/v1/audit/export")).text.splitlines()
     assert len(exported) == verification["entries"]
+
+
+async def test_what_a_body_asks_for_and_is_refused_is_in_the_trail_too(api: Api) -> None:
+    body = {"project": "blog", "compose": "services: {a: {image: b}}\n", "hosts": ["staging-1"]}
+    async with await as_user(api, Grant(Role.ADMIN, PROD), Grant(Role.VIEWER)) as client:
+        for method, path, document in (
+            ("POST", "deployments", body),
+            ("PATCH", "hosts/prod-1", {"labels": {}}),
+            ("POST", "enrolments", {"name": "n", "labels": {"env": "staging"}}),
+        ):
+            before = len(api.plane.fleet.state.trail)
+            response = await client.request(method, f"/api/v1/{path}", json=document)
+            problem_in(response, 403, "forbidden")
+            (entry,) = api.plane.fleet.state.trail[before:]
+            assert (entry.noted.user, entry.noted.outcome) == ("bob", "refused")
 
 
 async def test_what_only_asks_is_not_in_the_trail(api: Api) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from domain.errors import Conflict, InvalidInput, TooManyAttempts, Unproven
@@ -128,6 +130,57 @@ class TestLogin:
         await plane.logins.log_in("ann", PASSWORD, HERE)
         await plane.clock.advance(refused.value.wait_s)
         await plane.logins.log_in("ann", PASSWORD, THERE)
+
+    async def test_many_guesses_at_once_are_as_many_as_one_after_the_other(
+        self, plane: ControlPlane
+    ) -> None:
+        await with_ann(plane)
+        looked_at = 0
+        is_right = plane.passwords.is_right
+
+        async def counting(password: str, password_hash: str | None) -> bool:
+            nonlocal looked_at
+            looked_at += 1
+            await asyncio.sleep(0)
+            return await is_right(password, password_hash)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plane.passwords, "is_right", counting)
+            guesses = [plane.logins.log_in("ann", f"wrong {n}", THERE) for n in range(200)]
+            found = await asyncio.gather(*guesses, return_exceptions=True)
+        assert looked_at == 20
+        assert sum(isinstance(one, TooManyAttempts) for one in found) == 180
+
+    async def test_who_is_right_again_and_again_is_never_held_up(self, plane: ControlPlane) -> None:
+        await with_ann(plane)
+        for _ in range(100):
+            await plane.logins.log_in("ann", PASSWORD, THERE)
+
+    async def test_a_login_under_way_does_not_survive_another_password(
+        self, plane: ControlPlane
+    ) -> None:
+        await with_ann(plane)
+        begun, go_on = asyncio.Event(), asyncio.Event()
+        is_right = plane.passwords.is_right
+
+        async def held(password: str, password_hash: str | None) -> bool:
+            begun.set()
+            await go_on.wait()
+            return await is_right(password, password_hash)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plane.passwords, "is_right", held)
+            login = asyncio.create_task(plane.logins.log_in("ann", PASSWORD, HERE))
+            await begun.wait()
+            await plane.users.change("ann", BY, password="another good one")
+            go_on.set()
+            with pytest.raises(Unproven):
+                await login
+
+    @pytest.mark.parametrize("address", ["fe80::1%eth0", "", "::ffff:192.0.2.7", "no address"])
+    async def test_any_address_can_log_in(self, plane: ControlPlane, address: str) -> None:
+        await with_ann(plane)
+        await plane.logins.log_in("ann", PASSWORD, address)
 
     async def test_guessing_from_many_places_does_not_keep_out_who_was_here_before(
         self, plane: ControlPlane

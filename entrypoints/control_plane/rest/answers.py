@@ -110,7 +110,7 @@ async def accepted_deployment(
     response.headers["Location"] = f"{API}/deployments/{accepted.deployment.id}"
     if accepted.is_repeat:
         response.headers[REPEATED] = "true"
-    view = DeploymentView(accepted.deployment, tally_of(accepted.jobs))
+    view = DeploymentView(accepted.deployment, tally_of(accepted.jobs), accepted.is_whole)
     return await changed_with_jobs(parts, view, Page(accepted.jobs))
 
 

@@ -100,7 +100,8 @@ class Guard:
             if not principal.may_everywhere(permission):
                 await self._check_target(request, principal, permission)
         except (NotPermitted, Problem) as exc:
-            await self._note(request, principal, str(getattr(exc, "detail", exc)))
+            request.state.principal = principal
+            await self.note(request, str(getattr(exc, "detail", exc)))
             raise
         return principal
 
@@ -114,7 +115,9 @@ class Guard:
                 if name == "host":
                     request.path_params[name] = found
 
-    async def _note(self, request: Request, principal: Principal, reason: str) -> None:
+    async def note(self, request: Request, reason: str) -> None:
+        """Note that a request that was to change something was refused."""
+        principal: Principal = request.state.principal
         if request.method != "GET":
             route = request.scope["route"]
             await self._auditing.refused(principal, route.operation_id or route.path, reason)
@@ -192,7 +195,12 @@ class GuardedRoute(APIRoute):
             self._refuse_unknown_parameters(request)
             checked = _CheckedRequest(request.scope, request.receive)
             await checked.read(self.needed.max_body, wants_body=self.body_field is not None)
-            return await handler(checked)
+            try:
+                return await handler(checked)
+            except NotPermitted as exc:
+                # What a body names is judged where it is read.
+                await guard.note(request, str(exc))
+                raise
 
         return guarded
 

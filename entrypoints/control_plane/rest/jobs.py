@@ -166,5 +166,5 @@ def _add_details(router: APIRouter, parts: Parts) -> None:
         responses=FEED_RESPONSE | responses(404),
     )
     async def follow(job_id: IdPath, after: ResumeAfter, by: By) -> HeldResponse:
-        feed = await parts.following.job(job_id, after)
+        feed = await parts.following.job(job_id, after, by.reach(Permission.JOBS_READ))
         return events_of(parts, feed, by, of_deployment=False)

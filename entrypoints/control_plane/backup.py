@@ -13,6 +13,7 @@ import gzip
 import io
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -197,7 +198,10 @@ def _keys(state_dir: Path) -> Mapping[str, bytes]:
 
 def _from_file(path: Path) -> bytes:
     with translated(path), path.open("rb") as file:
+        status = os.fstat(file.fileno())
         content = file.read(LONGEST_PASSPHRASE + 1)
+    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+        raise InvalidInput(str(path), "can be read by others: chmod 600 it")
     passphrase = content.removesuffix(b"\n").removesuffix(b"\r")
     if not passphrase or len(content) > LONGEST_PASSPHRASE:
         raise InvalidInput(str(path), f"must hold 1 to {LONGEST_PASSPHRASE} bytes")

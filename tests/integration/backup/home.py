@@ -32,6 +32,7 @@ class Home:
         self.state = directory / "state"
         self.url = url
         self.passphrase = directory / "passphrase"
+        self.passphrase.touch(mode=0o600)
         self.passphrase.write_text(f"{PASSPHRASE}\n")
 
     @property

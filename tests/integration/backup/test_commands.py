@@ -91,6 +91,9 @@ async def test_passphrases_that_are_wrong_short_or_missing_are_refused(
         home.passphrase.write_text(wrong)
         with pytest.raises(InvalidInput):
             await home.backup(tmp_path / "other")
+    home.passphrase.chmod(0o640)
+    with pytest.raises(InvalidInput, match="can be read by others"):
+        await home.backup(tmp_path / "other")
     home.passphrase.unlink()
     with pytest.raises(StorageUnavailable, match="passphrase"):
         await home.backup(tmp_path / "other")

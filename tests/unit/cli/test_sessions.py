@@ -72,6 +72,10 @@ class TestLoggingIn:
     ) -> None:
         bare.ok("login", "http://127.0.0.1:8080", "--user", "ann", stdin="right\n")
         bare.ok("login", "http://cp.example", "--plain-http", "--user", "ann", stdin="right\n")
+        for url in ("http://cp.example", "http://127.evil.example", "http://localhost.example"):
+            ran = bare.run("login", url, "--user", "ann", stdin="right\n")
+            assert ran.code == 2
+            assert "unencrypted" in ran.err
 
     def test_again_where_it_is_known(self, bare: CommandLine) -> None:
         bare.ok("login", URL, "--user", "ann", stdin="right\n")

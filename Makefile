@@ -38,7 +38,7 @@ demo-stop: ## End what `make demo KEEP=1` left running
 	@examples/demo.sh stop
 
 .PHONY: test
-test: $(READY) image strace fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
+test: $(READY) image strace tmux fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: simulate
@@ -153,6 +153,10 @@ postgres:
 .PHONY: strace
 strace:
 	@deploy/ensure-strace.sh
+
+.PHONY: tmux
+tmux:
+	@deploy/ensure-tmux.sh
 
 .PHONY: clean
 clean: ## Remove all that make has made here, the virtual environment included

@@ -18,9 +18,12 @@ def confirm(it: Invocation, question: str, *, yes: bool) -> None:
         return
     if not it.program.stdin.isatty():
         raise WrongUsage(f"{question} Nobody can be asked here: say --yes")
-    it.program.err.write(f"{question} [y/N] ")
+    it.program.err.write(it.printer.sentence(f"{question} [y/N]") + " ")
     it.program.err.flush()
-    if it.program.stdin.readline().strip().lower() not in ("y", "yes"):
+    said = it.program.stdin.readline()
+    if not said.endswith("\n"):
+        it.program.err.write("\n")
+    if said.strip().lower() not in ("y", "yes"):
         raise WrongUsage("nothing was done")
 
 

@@ -174,7 +174,7 @@ def say_results(it: Invocation, jobs: Sequence[Job]) -> None:
             result = job.get("result")
             why = job["error"] or (result["error"] if result else "") or job["reason"]
             it.printer.line()
-            it.printer.line(f"{job_pair(job)[1]}: {why or job['state']}", "red")
+            it.printer.prose(f"{job_pair(job)[1]}: {why or job['state']}", "red")
             it.printer.line(f"  instadeploy jobs show {job['id']}")
 
 

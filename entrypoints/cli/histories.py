@@ -66,7 +66,7 @@ async def history(
         for one in reversed(revisions)
     ]
     headings = ("", "REVISION", "STATE", "MADE", "BY", "JOB", "NOTES", "ERROR")
-    it.printer.table(headings, rows, "No revisions.")
+    it.printer.table(headings, rows, "No revisions.", is_last_cut=True)
     it.printer.line()
     made = {one.get("job_id"): str(one["revision"]) for one in revisions}
     it.printer.table(
@@ -79,6 +79,7 @@ async def history(
             for job in jobs
         ],
         "No jobs.",
+        is_last_cut=True,
     )  # fmt: skip
 
 

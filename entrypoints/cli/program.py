@@ -186,5 +186,8 @@ def _look(program: Program, wishes: Wishes) -> Look:
         return Look()
     is_dumb = program.environment.get("TERM", "dumb") in ("dumb", "unknown", "")
     is_plain = wishes.no_color or bool(program.environment.get("NO_COLOR"))
-    columns = shutil.get_terminal_size().columns
-    return Look(columns, has_colour=not is_plain and not is_dumb, may_redraw=not is_dumb)
+    return Look(
+        has_colour=not is_plain and not is_dumb,
+        may_redraw=not is_dumb,
+        measure=lambda: shutil.get_terminal_size().columns,
+    )

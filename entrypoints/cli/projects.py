@@ -165,10 +165,10 @@ def _show_projects(it: Invocation, data: dict[str, Any]) -> None:
     ]
     it.printer.table(("PROJECT", "WANTED", "LAST JOB", "CONTAINERS"), rows, "No projects.")
     for other in data.get("others") or ():
-        it.printer.line(f"not deployed with this: {one_line(other.get('project_name'))}")
+        it.printer.prose(f"not deployed with this: {one_line(other.get('project_name'))}")
     engine = data.get("engine") or {}
     if engine and not engine.get("reachable"):
-        it.printer.line(f"The engine does not answer: {one_line(engine.get('detail'))}", BAD)
+        it.printer.prose(f"The engine does not answer: {one_line(engine.get('detail'))}", BAD)
 
 
 def _count(containers: Any) -> str:
@@ -188,7 +188,7 @@ def _revision(wanted: Any) -> str:
 
 def _show_status(it: Invocation, data: dict[str, Any]) -> None:
     if not data.get("exists", True):
-        it.printer.line("This host does not have the project.")
+        it.printer.prose("This host does not have the project.")
         return
     wanted, journal = data.get("wanted") or {}, data.get("journal") or {}
     fields = [("wanted", _revision(data.get("wanted")))]
@@ -203,7 +203,7 @@ def _show_status(it: Invocation, data: dict[str, Any]) -> None:
             fields.append(("failed", str(wanted["error"])))
     if journal:
         ended = age(journal.get("finished_at"), it.now)
-        fields.append(("last job", f"{journal.get('job_id')}: {journal.get('state')}, {ended}"))
+        fields.append(("last job", f"{journal.get('state')}, {ended}, job {journal.get('job_id')}"))
         if journal.get("error"):
             fields.append(("error", str(journal["error"])))
     it.printer.fields(fields)
@@ -212,7 +212,7 @@ def _show_status(it: Invocation, data: dict[str, Any]) -> None:
     it.printer.line()
     drift = data.get("drift") or ()
     for one in drift:
-        it.printer.line(f"! {one.get('kind')}: {one_line(one.get('message'))}", BAD)
+        it.printer.prose(f"! {one.get('kind')}: {one_line(one.get('message'))}", BAD)
     if not drift:
         it.printer.line("No drift.", GOOD)
 

@@ -19,6 +19,8 @@ _LONG_AGO_S: Final = 60 * _DAY
 _KIB: Final = 1024
 _FEW_S: Final = 10
 _WIDE: Final = ("W", "F")
+_WORD: Final = re.compile(r"[^\s`]*`[^`]*`\S*|\S+")
+ELLIPSIS: Final = "..."
 
 
 def shown(text: object) -> str:
@@ -42,6 +44,42 @@ def width_of(text: str) -> int:
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in _WIDE else 1
         for one in text
     )
+
+
+def fitted(text: str, width: int) -> str:
+    """As much of it as there is room for; an ellipsis says that there is more."""
+    if width_of(text) <= width:
+        return text
+    kept = ""
+    room = max(0, width - len(ELLIPSIS))
+    for one in text:
+        room -= width_of(one)
+        if room < 0:
+            break
+        kept += one
+    return (kept.rstrip() + ELLIPSIS)[: max(0, width)]
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Its lines, broken between words where they are wider; commands in backticks are not broken.
+
+    A word that is wider alone is left to the terminal: so it can be copied.
+    """
+    return [part for line in text.split("\n") for part in _folded_line(line, width)]
+
+
+def _folded_line(line: str, width: int) -> list[str]:
+    if width_of(line) <= width:
+        return [line]
+    indent = " " * min(len(line) - len(line.lstrip(" ")), width // 2)
+    lines, now = [], ""
+    for word in _WORD.findall(line):
+        longer = f"{now} {word}" if now else indent + word
+        if now and width_of(longer) > width:
+            lines.append(now)
+            longer = indent + word
+        now = longer
+    return [*lines, now]
 
 
 def seconds_of(moment: object) -> float | None:

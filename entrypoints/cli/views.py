@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 from application.operator.progress import JobProgress, Progress, Said
-from entrypoints.cli.printing import STYLES, Printer
-from entrypoints.cli.texts import duration, one_line, shown, width_of
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.live import Live
+from entrypoints.cli.printing import BUSY, GAP, STYLES, Printer
+from entrypoints.cli.texts import duration, fitted, one_line, shown, width_of
 
 REFRESHES: Final = 4
 """A second."""
@@ -22,7 +21,15 @@ ROOM: Final = 4
 """Lines of a terminal that are left to others."""
 _ORDER: Final = {"failed": 0, "running": 1, "canceling": 1, "accepted": 2, "queued": 3}
 
+LEAST_LAST: Final = 10
+"""With fewer columns, the last line of output says nothing."""
+HIDE_CURSOR: Final = "\x1b[?25l"
+SHOW_CURSOR: Final = "\x1b[?25h"
+CLEAR_LINE: Final = "\x1b[K"
+CLEAR_BELOW: Final = "\x1b[J"
+
 Clock = Callable[[], float]
+Size = Callable[[], os.terminal_size]
 
 
 class View(Protocol):
@@ -87,78 +94,136 @@ class Plain(Silent):
 
 
 class Redrawn:
-    """A row for each host. What a single job prints is written above it."""
+    """A row for each host. What a single job prints is written above it.
 
-    def __init__(self, printer: Printer, progress: Progress, clock: Clock = time.time) -> None:
-        from rich.console import Console  # noqa: PLC0415 - takes long to import
-        from rich.live import Live  # noqa: PLC0415
+    The cursor waits, hidden, in the line below: there a key that is pressed does the least harm.
+    """
 
+    def __init__(
+        self,
+        printer: Printer,
+        progress: Progress,
+        clock: Clock = time.time,
+        size: Size = shutil.get_terminal_size,
+    ) -> None:
+        self._printer = printer
         self._progress = progress
         self._clock = clock
+        self._size = size
         self._trouble = ""
-        self._console: Console = Console(
-            file=printer.out,
-            markup=False,
-            highlight=False,
-            emoji=False,
-            no_color=not printer.look.has_colour,
-            width=printer.look.columns or None,
-        )
-        self._live: Live = Live(
-            console=self._console,
-            get_renderable=self._drawn,
-            refresh_per_second=REFRESHES,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._above: list[str] = []
+        self._drawn: list[int] = []
+        """The widths of the lines that stand there."""
+        self._columns = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
 
     def __enter__(self) -> Self:
         """See `View`."""
-        self._live.start()
+        self._printer.out.write(HIDE_CURSOR)
+        self._tick()
         return self
 
     def __exit__(self, *_: object) -> None:
         """See `View`."""
-        self._live.stop()
+        for handle in (self._timer, self._soon):
+            if handle is not None:
+                handle.cancel()
+        try:
+            self._draw()
+        finally:
+            self._printer.out.write(SHOW_CURSOR)
+            self._printer.out.flush()
 
     def said(self, job: JobProgress, said: Said) -> None:  # noqa: ARG002 - the port's
         """See `View`."""
         self._trouble = ""
         if said.step and len(self._progress.jobs) == 1:
-            from rich.text import Text  # noqa: PLC0415 - see above
-
-            self._console.print(Text(f"{one_line(said.step)}: {shown(said.text)}"))
+            self._above.append(f"{one_line(said.step)}: {shown(said.text)}")
+            if self._soon is None:
+                # What comes at once is written at once.
+                self._soon = asyncio.get_running_loop().call_soon(self._draw)
 
     def troubled(self, why: str) -> None:
         """See `View`."""
         self._trouble = f"the control plane is not reached ({one_line(why)}); trying again"
 
-    def _drawn(self) -> RenderableType:
-        from rich.table import Table  # noqa: PLC0415 - see above
-        from rich.text import Text  # noqa: PLC0415
+    def _tick(self) -> None:
+        self._draw()
+        self._timer = asyncio.get_running_loop().call_later(1 / REFRESHES, self._tick)
 
-        table = Table(box=None, pad_edge=False, show_header=False, expand=True)
-        for _ in range(4):
-            table.add_column(no_wrap=True, overflow="ellipsis")
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        # A thread runs this: `sorted` takes all values at once, before it compares any.
+    def _draw(self) -> None:
+        """Write all of it over what stands there."""
+        self._soon = None
+        columns, height = self._size()
+        text = "\r"
+        # A terminal that has become narrower has folded the lines.
+        if rows := sum(max(1, -(-width // columns)) for width in self._drawn):
+            text += f"\x1b[{rows}A"
+        if self._above or columns != self._columns:
+            text += CLEAR_BELOW
+        text += "".join(f"{line}\n" for line in self._above)
+        lines = self._lines(columns - 1, max(1, min(MOST_ROWS, height - ROOM)))
+        text += "".join(f"{CLEAR_LINE}{styled}\n" for _, styled in lines) + CLEAR_BELOW
+        self._above.clear()
+        self._drawn, self._columns = [width for width, _ in lines], columns
+        self._printer.out.write(text)
+        self._printer.out.flush()
+
+    def _lines(self, room: int, most: int) -> list[tuple[int, str]]:
+        """Each with its width, and as it is written."""
         jobs = sorted(self._progress.jobs.values(), key=lambda one: _ORDER.get(one.state, 4))
-        most = max(1, min(MOST_ROWS, self._console.height - ROOM))
         now = self._clock()
-        for job in jobs[:most]:
-            table.add_row(
-                Text(one_line(job.host)),
-                Text(job.state, style=STYLES.get(job.state, "")),
-                Text("" if job.is_over else one_line(job.step)),
-                Text(duration(job.seconds(now)) if job.begun_at else ""),
-                Text(one_line(job.last_line), style="dim"),
+        rows = [
+            (
+                one_line(job.host),
+                job.state,
+                "" if job.is_over else one_line(job.step),
+                duration(job.seconds(now)) if job.begun_at else "",
+                one_line(job.last_line),
             )
+            for job in jobs[:most]
+        ]
+        widths = _shared(rows, room)
+        lines = [self._line(row, widths, room) for row in rows]
+        rest = []
         if len(jobs) > most:
             tally = ", ".join(f"{count} {state}" for state, count in self._progress.tally.items())
-            table.add_row(Text(f"... {tally}"))
+            rest.append((f"... {tally}", ""))
         if self._trouble:
-            table.add_row(Text(self._trouble, style="yellow"))
-        return table
+            rest.append((self._trouble, BUSY))
+        for text, style in rest:
+            cut = fitted(text, room)
+            lines.append((width_of(cut), self._printer.styled(cut, style)))
+        return lines
+
+    def _line(self, row: Sequence[str], widths: Sequence[int], room: int) -> tuple[int, str]:
+        bare = styled = ""
+        styles = ("", STYLES.get(row[1], ""), "", "", "dim")
+        for cell, width, style in zip(row, widths, styles, strict=True):
+            at = width_of(bare)
+            space = " " * GAP if bare and width else ""
+            cut = fitted(cell, min(width, room - at - len(space)))
+            fill = " " * (width - width_of(cut))
+            bare += space + cut + fill
+            styled += space + self._printer.styled(cut, style) + fill
+            if width_of(bare) >= room:
+                break
+        return width_of(bare.rstrip()), styled.rstrip()
+
+
+def _shared(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """The columns' widths: the last one has what the others leave, and they leave it some."""
+    widths = [max(width_of(cell) for cell in column) for column in zip(*rows, strict=True)]
+    gaps = GAP * sum(1 for width in widths if width)
+    excess = sum(widths[:-1]) + gaps + min(widths[-1], LEAST_LAST) - room
+    for column, least in ((0, 16), (2, 8), (0, 8)):
+        taken = min(max(0, widths[column] - least), max(0, excess))
+        widths[column] -= taken
+        excess -= taken
+    last = room - sum(widths[:-1]) - gaps
+    widths[-1] = min(widths[-1], last) if last >= min(LEAST_LAST, widths[-1]) else 0
+    return widths
 
 
 def view_for(printer: Printer, progress: Progress) -> View:

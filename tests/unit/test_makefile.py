@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-INTERNAL = {"curl", "fault-tools", "haproxy", "postgres", "registry", "strace"}
+INTERNAL = {"curl", "fault-tools", "haproxy", "postgres", "registry", "strace", "tmux"}
 
 
 def _listed() -> set[str]:

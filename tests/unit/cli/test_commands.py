@@ -84,7 +84,7 @@ class TestProjects:
         cli.world.endings["web-1"] = ends(**STATUS)
         out = cli.ok("status", "web-1", "blog").out
         assert "revision 3 (good)" in out
-        assert "job_9: succeeded" in out
+        assert "succeeded, 60 s ago, job job_9" in out
         assert "nginx (another one is wanted)" in out
         assert "! image: another image" in out
         assert any(line.startswith("!  web") for line in out.splitlines())

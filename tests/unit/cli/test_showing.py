@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from application.operator.progress import Progress
 from domain.errors import InvalidInput
 from entrypoints.cli.parsing import grants_in, label_changes, seconds_in
 from entrypoints.cli.printing import Look, Printer
-from entrypoints.cli.texts import age, duration, one_line, shown, size, width_of
+from entrypoints.cli.texts import age, duration, fitted, folded, one_line, shown, size, width_of
+from entrypoints.cli.views import HIDE_CURSOR, SHOW_CURSOR, Redrawn
 
 
 @given(st.text(max_size=80))
@@ -67,6 +71,69 @@ def test_sizes() -> None:
     ]
 
 
+@given(st.text(max_size=40), st.integers(0, 30))
+def test_what_is_cut_has_room(text: str, width: int) -> None:
+    cut = fitted(text, width)
+    assert width_of(cut) <= max(width, 0)
+    assert cut == text or width_of(text) > width
+
+
+def test_where_it_is_cut() -> None:
+    assert [fitted("abcdefgh", width) for width in (8, 7, 3, 1, 0)] == [
+        "abcdefgh", "abcd...", "...", ".", "",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.text("abc`", min_size=1, max_size=12), max_size=12), st.integers(1, 30))
+def test_nothing_is_lost_where_text_is_folded(words: list[str], width: int) -> None:
+    lines = folded(" ".join(words), width)
+    assert " ".join(lines).split() == words
+    for line in lines:
+        assert width_of(line) <= width or " " not in line.strip() or "`" in line
+
+
+def test_commands_are_not_broken_and_indents_stay() -> None:
+    text = "  It goes on: `instadeploy jobs follow dep_1` follows it.\n\nEnd"
+    assert folded(text, 24) == [
+        "  It goes on:",
+        "  `instadeploy jobs follow dep_1`",
+        "  follows it.",
+        "",
+        "End",
+    ]
+
+
+class TestRedrawn:
+    async def drawn(self, *sizes: int) -> str:
+        """With two jobs, on a terminal of these widths, one after another."""
+        progress = Progress([("1", "a-host-with-a-long-name"), ("2", "b")])
+        progress.job("1").changed("running", 1.0)
+        progress.job("1").printed("apply", 1, 0, b"a line that is rather long, and has no end\n")
+        out = io.StringIO()
+        columns = iter(sizes)
+        view = Redrawn(
+            Printer(out, io.StringIO()),
+            progress,
+            lambda: 2.0,
+            lambda: os.terminal_size((next(columns), 24)),
+        )
+        with view:
+            pass
+        return out.getvalue()
+
+    @pytest.mark.parametrize("columns", [8, 20, 40, 60, 120])
+    async def test_no_line_is_wider_than_the_terminal(self, columns: int) -> None:
+        text = await self.drawn(columns, columns)
+        assert text.startswith(HIDE_CURSOR)
+        assert text.endswith(SHOW_CURSOR)
+        for line in re.sub(r"\x1b\[\??\d*[A-Za-z]", "", text).split("\n"):
+            assert width_of(line.strip("\r")) < columns
+
+    async def test_it_goes_up_by_what_the_terminal_has_folded(self) -> None:
+        assert "\x1b[2A" in await self.drawn(100, 100)
+        assert "\x1b[4A" in await self.drawn(100, 40)
+
+
 class TestPrinting:
     def printed(self, columns: int, rows: list[tuple[str, str]]) -> str:
         out = io.StringIO()
@@ -96,6 +163,19 @@ class TestPrinting:
             "NAME    b",
             "LABELS  -",
         ]
+
+    @pytest.mark.parametrize(("columns", "width"), [(0, 106), (80, 80), (300, 206), (20, 0)])
+    def test_a_last_column_that_is_cut(self, columns: int, width: int) -> None:
+        out = io.StringIO()
+        printer = Printer(out, io.StringIO(), look=Look(columns))
+        printer.table(("JOB", "ERROR"), [("job1", "why " * 50)], is_last_cut=True)
+        lines = out.getvalue().splitlines()
+        if width:
+            assert len(lines) == 2
+            assert width - 4 <= len(lines[1]) <= width
+        else:
+            assert len(lines) > 4
+        assert columns == 300 or lines[-1].endswith("...")
 
 
 class TestParsing:

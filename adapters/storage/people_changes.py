@@ -125,7 +125,7 @@ def add_token(
     user = _row(tx.connection, token.user_id)
     presented = select(TOKENS.c.id).where(TOKENS.c.token_hash == proof)
     is_proven = user.password_hash == proof or tx.connection.execute(presented).first() is not None
-    if user.is_disabled or not is_proven:
+    if not is_proven or (user.is_disabled and token.kind is TokenKind.SESSION):
         raise Unproven("what was presented is worth nothing any more")
     of_kind = (TOKENS.c.user_id == token.user_id) & (TOKENS.c.kind == token.kind)
     query = select(TOKENS.c.place).where(of_kind).order_by(TOKENS.c.place)

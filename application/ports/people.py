@@ -88,7 +88,7 @@ class People(Protocol):
         """Raises `NotFound` where its user is none, `Conflict` where that one has `most` of its kind.
 
         `proof` is the hash of the user's password, or of a token, by which somebody asks for it. Raises
-        `Unproven` where that is worth nothing any more, or the user is disabled.
+        `Unproven` where that is worth nothing any more, or where a disabled user would log in.
 
         Sessions are not refused: the oldest one ends.
         """

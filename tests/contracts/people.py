@@ -240,7 +240,9 @@ class PeopleContract(FleetContract):
                 proof = "nothing"
         before = await actions(fleet)
         with pytest.raises(Unproven):
-            await fleet.people.add_token(a_token("c", BOB), hashed("c"), 10, noted("login"), proof)
+            await fleet.people.add_token(
+                a_token("c", BOB, TokenKind.SESSION), hashed("c"), 10, noted("login"), proof
+            )
         assert await fleet.people.token_with(hashed("c")) is None
         assert await actions(fleet) == before
 

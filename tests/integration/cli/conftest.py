@@ -16,7 +16,7 @@ from tests.support.ports import reserved_port
 _NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlaneProcess]:
     """One for all tests: each has hosts and users of its own."""
     with reserved_port() as port:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
-from adapters.storage.job_rows import by_values
+from adapters.storage.host_rows import names_of
 from adapters.storage.pages import newest_first
 from adapters.storage.reader import Reader
 from adapters.storage.repeated import Repeated
-from adapters.storage.statements import among
-from adapters.storage.tables import AUDIT, BOOK, HOSTS
+from adapters.storage.tables import AUDIT, BOOK
 from adapters.storage.transaction import Transaction
 from adapters.storage.writer import Writer
 from application.ports.audit_trail import AuditQuery
@@ -26,7 +25,6 @@ _GO_ON: Final = update(BOOK).values(
     audit_number=bindparam("new_number"), audit_hash=bindparam("new_hash")
 )
 _NEW: Final = Repeated(insert(AUDIT))
-_NAMES: Final = select(HOSTS.c.id, HOSTS.c.name).where(among(HOSTS.c.id))
 
 
 def note(tx: Transaction, noted: Iterable[Noted | None]) -> None:
@@ -38,7 +36,7 @@ def note(tx: Transaction, noted: Iterable[Noted | None]) -> None:
     if not wanted:
         return
     head = head_of(tx.connection)
-    names = _names(tx.connection, {one.host_id for one in wanted if one.host_id and not one.host})
+    names = names_of(tx.connection, {one.host_id for one in wanted if one.host_id and not one.host})
     rows = []
     for each in wanted:
         name = "" if each.host_id is None else names.get(each.host_id, "")
@@ -47,14 +45,6 @@ def note(tx: Transaction, noted: Iterable[Noted | None]) -> None:
         rows.append(_row(entry))
     tx.repeat(_NEW, rows)
     tx.write(_GO_ON, {"new_number": head.number, "new_hash": head.hash})
-
-
-def _names(connection: Connection, host_ids: Set[HostId]) -> dict[HostId, str]:
-    return {
-        HostId(row.id): row.name
-        for some in by_values(host_ids)
-        for row in connection.execute(_NAMES, {"some": some})
-    }
 
 
 def head_of(connection: Connection) -> AuditHead:

@@ -14,7 +14,6 @@ from adapters.storage.host_rows import (
     enrolment_row,
     host_of,
     host_row,
-    no_such_host,
     report_document,
 )
 from adapters.storage.job_rows import by_values
@@ -23,7 +22,7 @@ from adapters.storage.submitting import end_all_of
 from adapters.storage.tables import ENROLMENTS, HOST_LABELS, HOSTS, OUTGOING
 from adapters.storage.transaction import Transaction
 from application.ports.host_directory import Revoked
-from domain.errors import Conflict, Forbidden, NotFound
+from domain.errors import Conflict, Forbidden
 from domain.fleet.audit import Noted
 from domain.fleet.host import (
     AgentReport,
@@ -35,6 +34,7 @@ from domain.fleet.host import (
     HostName,
 )
 from domain.fleet.labels import Labels
+from domain.fleet.missing import no_enrolment, no_host
 from domain.fleet.noting import enrolled_noted
 
 _REPORTED: Final = Repeated(
@@ -44,7 +44,9 @@ _REPORTED: Final = Repeated(
 _NEW_LABEL: Final = Repeated(insert(HOST_LABELS))
 
 
-def add_enrolment(tx: Transaction, enrolment: Enrolment, token_hash: str) -> None:
+def add_enrolment(
+    tx: Transaction, enrolment: Enrolment, token_hash: str, noted: Noted | None
+) -> None:
     """See `HostDirectory`."""
     _require_free(tx, enrolment.name)
     named = select(ENROLMENTS).where(ENROLMENTS.c.name_key == enrolment.name.key)
@@ -55,14 +57,15 @@ def add_enrolment(tx: Transaction, enrolment: Enrolment, token_hash: str) -> Non
     if tx.connection.execute(select(ENROLMENTS.c.id).where(same)).first() is not None:
         raise Conflict("enrolment: there is one with this id, or this token")
     tx.write(insert(ENROLMENTS), enrolment_row(enrolment, tx.next_number(), token_hash))
+    note(tx, [noted])
 
 
-def withdraw(tx: Transaction, enrolment_id: EnrolmentId, noted: Noted | None = None) -> None:
+def withdraw(tx: Transaction, enrolment_id: EnrolmentId, noted: Noted | None) -> None:
     """See `HostDirectory`."""
     of_it = ENROLMENTS.c.id == enrolment_id
     row = tx.connection.execute(select(ENROLMENTS).where(of_it)).one_or_none()
     if row is None:
-        raise NotFound(f"there is no enrolment {enrolment_id[:80]!r}")
+        raise no_enrolment(enrolment_id)
     if row.used_at is not None:
         raise Conflict("enrolment: it was used; revoke the host that it became")
     if not row.is_withdrawn:
@@ -70,7 +73,7 @@ def withdraw(tx: Transaction, enrolment_id: EnrolmentId, noted: Noted | None = N
         note(tx, [noted])
 
 
-def redeem(tx: Transaction, token_hash: str, host: Host, now: float, address: str = "") -> Host:
+def redeem(tx: Transaction, token_hash: str, host: Host, now: float, address: str) -> Host:
     """See `HostDirectory`."""
     enrolment = enrolment_with(tx.connection, token_hash)
     if enrolment is not None and enrolment.host_id is not None:
@@ -93,14 +96,21 @@ def redeem(tx: Transaction, token_hash: str, host: Host, now: float, address: st
     return host
 
 
-def add(tx: Transaction, host: Host, token_hash: str) -> None:
+def add(tx: Transaction, host: Host, token_hash: str, noted: Noted | None) -> None:
     """See `HostDirectory`."""
     _require_free(tx, host.name)
     _require_unused(tx, token_hash)
     _add(tx, host, token_hash)
+    note(tx, [noted])
 
 
-def change(tx: Transaction, host_id: HostId, name: HostName | None, labels: Labels | None) -> Host:
+def change(
+    tx: Transaction,
+    host_id: HostId,
+    name: HostName | None,
+    labels: Labels | None,
+    noted: Noted | None,
+) -> Host:
     """See `HostDirectory`."""
     host = _unrevoked(tx, host_id)
     of_it = HOSTS.c.id == host_id
@@ -113,20 +123,22 @@ def change(tx: Transaction, host_id: HostId, name: HostName | None, labels: Labe
         tx.write(delete(HOST_LABELS).where(HOST_LABELS.c.host_id == host_id))
         _add_labels(tx, host_id, labels)
         host = replace(host, labels=labels)
+    note(tx, [noted])
     return host
 
 
-def set_token(tx: Transaction, host_id: HostId, token_hash: str) -> Host:
+def set_token(tx: Transaction, host_id: HostId, token_hash: str, noted: Noted | None) -> Host:
     """See `HostDirectory`."""
     host = _unrevoked(tx, host_id)
     if host.credential is not Credential.TOKEN:
         raise Conflict("host: it proves itself by a key, and has no token")
     _require_unused(tx, token_hash)
     tx.write(update(HOSTS).where(HOSTS.c.id == host_id).values(token_hash=token_hash))
+    note(tx, [noted])
     return host
 
 
-def revoke(tx: Transaction, host_id: HostId, at: float, noted: Noted | None = None) -> Revoked:
+def revoke(tx: Transaction, host_id: HostId, at: float, noted: Noted | None) -> Revoked:
     """See `HostDirectory`."""
     host = host_with_id(tx.connection, host_id)
     if host.is_revoked:
@@ -139,9 +151,7 @@ def revoke(tx: Transaction, host_id: HostId, at: float, noted: Noted | None = No
     return Revoked(replace(host, revoked_at=at), tuple(job.id for job in ended))
 
 
-def suspect_clone(
-    tx: Transaction, host_id: HostId, at: float | None, noted: Noted | None = None
-) -> None:
+def suspect_clone(tx: Transaction, host_id: HostId, at: float | None, noted: Noted | None) -> None:
     """See `HostDirectory`."""
     if host_with_id(tx.connection, host_id).clone_suspected_at == at:
         return
@@ -178,7 +188,7 @@ def host_with_id(connection: Connection, host_id: HostId) -> Host:
         select(HOSTS).where(HOSTS.c.id == host_id)
     ).one_or_none()
     if row is None:
-        raise no_such_host(host_id)
+        raise no_host(host_id)
     return host_of(row)
 
 

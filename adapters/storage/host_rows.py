@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, select
 
-from domain.errors import NotFound
+from adapters.storage.job_rows import by_values
+from adapters.storage.statements import among
+from adapters.storage.tables import HOSTS
 from domain.fleet.host import (
     AgentReport,
     Credential,
@@ -18,6 +20,8 @@ from domain.fleet.host import (
     HostName,
 )
 from domain.fleet.labels import Labels
+
+_NAMES: Final = select(HOSTS.c.id, HOSTS.c.name).where(among(HOSTS.c.id))
 
 
 def host_row(host: Host, token_hash: str | None) -> dict[str, object]:
@@ -112,6 +116,10 @@ def _report_of(document: Mapping[str, Any]) -> AgentReport:
     )
 
 
-def no_such_host(name_or_id: str) -> NotFound:
-    """To be raised where there is none."""
-    return NotFound(f"there is no host {name_or_id[:80]!r}")
+def names_of(connection: Connection, host_ids: Iterable[HostId]) -> dict[HostId, str]:
+    """What hosts are called, also revoked ones; unknown ones are left out."""
+    return {
+        HostId(row.id): row.name
+        for some in by_values(host_ids)
+        for row in connection.execute(_NAMES, {"some": some})
+    }

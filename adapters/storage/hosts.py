@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, or_, select
 
 from adapters.storage import host_changes
-from adapters.storage.audit import note
-from adapters.storage.host_rows import enrolment_of, host_of, no_such_host
+from adapters.storage.host_rows import enrolment_of, host_of, names_of
 from adapters.storage.job_rows import by_values
 from adapters.storage.pages import by_name, newest_first
 from adapters.storage.reaching import has_labels, hosts_within
@@ -17,7 +15,6 @@ from adapters.storage.reader import Reader
 from adapters.storage.shared_reading import SharedReading
 from adapters.storage.statements import among
 from adapters.storage.tables import ENROLMENTS, HOSTS
-from adapters.storage.transaction import Transaction
 from adapters.storage.writer import Writer
 from application.ports.host_directory import Revoked
 from domain.errors import NotFound
@@ -25,14 +22,12 @@ from domain.fleet.access import EVERYWHERE, Reach
 from domain.fleet.audit import Noted
 from domain.fleet.host import AgentReport, Enrolment, EnrolmentId, Host, HostId, HostName
 from domain.fleet.labels import NO_LABELS, Labels, Selector
+from domain.fleet.missing import no_host
 from domain.fleet.page import Page, PageRequest
-
-T = TypeVar("T")
 
 _BY_NAME = (HOSTS.c.name_key, HOSTS.c.id)
 _IS_LIVE = HOSTS.c.revoked_at.is_(None)
 _WITH_IDS = select(HOSTS).where(among(HOSTS.c.id))
-_NAMES = select(HOSTS.c.id, HOSTS.c.name).where(among(HOSTS.c.id))
 _CALLED = select(HOSTS).where(or_(among(HOSTS.c.id), among(HOSTS.c.name_key, "keys") & _IS_LIVE))
 
 
@@ -49,7 +44,7 @@ class SqlHostDirectory:
     ) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
-            _and_note(lambda tx: host_changes.add_enrolment(tx, enrolment, token_hash), noted),
+            lambda tx: host_changes.add_enrolment(tx, enrolment, token_hash, noted),
             host_ids=(),
         )
 
@@ -83,7 +78,7 @@ class SqlHostDirectory:
     async def add(self, host: Host, token_hash: str, noted: Noted | None = None) -> None:
         """See `HostDirectory`."""
         await self._writer.carry_out(
-            _and_note(lambda tx: host_changes.add(tx, host, token_hash), noted),
+            lambda tx: host_changes.add(tx, host, token_hash, noted),
             host_ids=[host.id],
         )
 
@@ -91,18 +86,18 @@ class SqlHostDirectory:
         """See `HostDirectory`."""
         host = await self._host(host_id)
         if host is None:
-            raise no_such_host(host_id)
+            raise no_host(host_id)
         return host
 
     async def names(self, host_ids: Collection[HostId]) -> Mapping[HostId, str]:
         """See `HostDirectory`."""
-        return await self._reader(lambda connection: _names(connection, host_ids))
+        return await self._reader(lambda connection: names_of(connection, host_ids))
 
     async def named(self, name_or_id: str) -> Host:
         """See `HostDirectory`."""
         found = await self._reader(lambda connection: _found(connection, [name_or_id]))
         if name_or_id not in found:
-            raise no_such_host(name_or_id)
+            raise no_host(name_or_id)
         return found[name_or_id]
 
     async def with_token(self, token_hash: str) -> Host | None:
@@ -139,14 +134,14 @@ class SqlHostDirectory:
     ) -> Host:
         """See `HostDirectory`."""
         return await self._writer.carry_out(
-            _and_note(lambda tx: host_changes.change(tx, host_id, name, labels), noted),
+            lambda tx: host_changes.change(tx, host_id, name, labels, noted),
             host_ids=[host_id],
         )
 
     async def set_token(self, host_id: HostId, token_hash: str, noted: Noted | None = None) -> Host:
         """See `HostDirectory`."""
         return await self._writer.carry_out(
-            _and_note(lambda tx: host_changes.set_token(tx, host_id, token_hash), noted),
+            lambda tx: host_changes.set_token(tx, host_id, token_hash, noted),
             host_ids=[host_id],
         )
 
@@ -188,26 +183,9 @@ def _hosts_with_ids(
     return {host_id: found.get(host_id) for host_id in host_ids}
 
 
-def _names(connection: Connection, host_ids: Collection[HostId]) -> dict[HostId, str]:
-    return {
-        HostId(row.id): row.name
-        for some in by_values(host_ids)
-        for row in connection.execute(_NAMES, {"some": some})
-    }
-
-
 def _with_token(connection: Connection, token_hash: str) -> Host | None:
     row = connection.execute(select(HOSTS).where(HOSTS.c.token_hash == token_hash)).one_or_none()
     return None if row is None else host_of(row)
-
-
-def _and_note(work: Callable[[Transaction], T], noted: Noted | None) -> Callable[[Transaction], T]:
-    def work_and_note(tx: Transaction) -> T:
-        result = work(tx)
-        note(tx, [noted])
-        return result
-
-    return work_and_note
 
 
 def _selected(connection: Connection, selector: Selector, within: Reach) -> Sequence[Host]:

@@ -30,11 +30,11 @@ from adapters.storage.tables import (
     RESULTS,
 )
 from application.ports.job_store import JobQuery
-from domain.errors import NotFound
 from domain.fleet.access import Reach
 from domain.fleet.deployment import Deployment
 from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FeedEntry, FleetJob, FleetJobState, JobResult
+from domain.fleet.missing import no_deployment
 from domain.fleet.page import Page, PageRequest
 
 MOST_PAYLOAD_BYTES: Final = 16 * 1024 * 1024
@@ -115,7 +115,7 @@ def deployment(connection: Connection, deployment_id: DeploymentId) -> Deploymen
     query = select(DEPLOYMENTS).where(DEPLOYMENTS.c.id == deployment_id)
     row = connection.execute(query).one_or_none()
     if row is None:
-        raise NotFound(f"there is no deployment {deployment_id[:80]!r}")
+        raise no_deployment(deployment_id)
     return deployment_of(row)
 
 

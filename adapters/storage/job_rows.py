@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from adapters.storage.repeated import Repeated
 from adapters.storage.tables import FEED, JOBS
 from domain.commands import CHANGING_COMMANDS, COMMAND_NAMES
-from domain.errors import NotFound
 from domain.fleet.hearing import TrackedJob, state_entry
 from domain.fleet.host import HostId
 from domain.fleet.job import (
@@ -22,6 +21,7 @@ from domain.fleet.job import (
     FleetJobState,
     JobResult,
 )
+from domain.fleet.missing import no_job
 from domain.link_messages import OutputPosition, StepOutput
 
 T = TypeVar("T")
@@ -207,7 +207,7 @@ def job_row(connection: Connection, job_id: str) -> Row[Any]:
     """The row of a job; raises `NotFound`."""
     row = connection.execute(_JOB, {"of_id": job_id}).one_or_none()
     if row is None:
-        raise NotFound(f"there is no job {job_id[:80]!r}")
+        raise no_job(job_id)
     return row
 
 

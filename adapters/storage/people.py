@@ -14,8 +14,8 @@ from adapters.storage.reader import Reader
 from adapters.storage.tables import IS_THERE, TOKENS, USERS
 from adapters.storage.writer import Writer
 from application.ports.people import KnownToken, UserChange
-from domain.errors import NotFound
 from domain.fleet.audit import Noted
+from domain.fleet.missing import no_token, no_user
 from domain.fleet.page import Page, PageRequest
 from domain.fleet.people import AccessToken, TokenId, User, UserId
 
@@ -110,7 +110,7 @@ class SqlPeople:
         query = _WITH_USER.where(TOKENS.c.id == token_id)
         row = await self._reader(lambda connection: connection.execute(query).one_or_none())
         if row is None:
-            raise NotFound(f"there is no token {token_id[:80]!r}")
+            raise no_token(token_id)
         return _known(row)
 
     async def tokens(self, user_id: UserId | None, page: PageRequest) -> Page[KnownToken]:
@@ -146,7 +146,7 @@ def _user(connection: Connection, name_or_id: str) -> User:
         row = connection.execute(query).one_or_none()
         if row is not None:
             return user_of(row)
-    raise NotFound(f"there is no user {name_or_id[:80]!r}")
+    raise no_user(name_or_id)
 
 
 def _with_hash(connection: Connection, token_hash: str) -> KnownToken | None:

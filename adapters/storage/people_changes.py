@@ -14,8 +14,9 @@ from adapters.storage.repeated import Repeated
 from adapters.storage.tables import IS_THERE, TOKENS, USERS
 from adapters.storage.transaction import Transaction
 from application.ports.people import UserChange
-from domain.errors import Conflict, NotFound, Unproven
+from domain.errors import Conflict, Unproven
 from domain.fleet.audit import Noted
+from domain.fleet.missing import no_token, no_user
 from domain.fleet.people import (
     AccessToken,
     TokenId,
@@ -143,7 +144,7 @@ def revoke_token(tx: Transaction, token_id: TokenId, noted: Noted) -> None:
     """See `People`."""
     of_it = TOKENS.c.id == token_id
     if tx.connection.execute(select(TOKENS.c.id).where(of_it)).first() is None:
-        raise NotFound(f"there is no token {token_id[:80]!r}")
+        raise no_token(token_id)
     tx.write(delete(TOKENS).where(of_it))
     note(tx, [noted])
 
@@ -165,7 +166,7 @@ def forget_tokens(tx: Transaction, expired_before: float, limit: int) -> int:
 def _row(connection: Connection, user_id: UserId) -> Row[Any]:
     row = connection.execute(select(USERS).where(USERS.c.id == user_id, IS_THERE)).one_or_none()
     if row is None:
-        raise NotFound(f"there is no user {user_id[:80]!r}")
+        raise no_user(user_id)
     return row
 
 

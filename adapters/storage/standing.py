@@ -8,13 +8,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from adapters.storage.generations import Generations
-from adapters.storage.host_rows import no_such_host
 from adapters.storage.repeated import Repeated
 from adapters.storage.statements import among
 from adapters.storage.tables import HOSTS, IS_AWAITED, IS_OPEN, JOBS, LINKS, OUTGOING
 from adapters.storage.transaction import Transaction
 from domain.fleet.host import HostId
 from domain.fleet.link_state import LinkState, Standing
+from domain.fleet.missing import no_host
 from domain.link_messages import OutputPosition
 
 NEW_LINK: Final = Repeated(insert(LINKS))
@@ -112,4 +112,4 @@ def begin_epoch(
 def _require_host(tx: Transaction, host_id: HostId) -> None:
     """Raise `NotFound` where there is none of this id."""
     if tx.connection.execute(select(HOSTS.c.id).where(HOSTS.c.id == host_id)).first() is None:
-        raise no_such_host(host_id)
+        raise no_host(host_id)

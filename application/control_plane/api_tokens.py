@@ -11,10 +11,11 @@ from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.people import KnownToken, People
 from application.ports.randomness import Randomness
-from domain.errors import NotFound, NotPermitted, TooManyAttempts
+from domain.errors import NotPermitted, TooManyAttempts
 from domain.fleet.access import Grant, Permission, Principal
 from domain.fleet.attempts import Attempts
 from domain.fleet.audit import noted_by
+from domain.fleet.missing import no_token, no_user
 from domain.fleet.page import Page, PageRequest
 from domain.fleet.people import (
     TOKEN_S,
@@ -65,7 +66,7 @@ class ApiTokens:
         if not by.may(Permission.PEOPLE_READ):
             own = await self._people.user(by.id)
             if user is not None and user.lower() not in (own.id, own.name.key):
-                raise NotFound(f"there is no user {user[:80]!r}")
+                raise no_user(user)
             return await self._people.tokens(own.id, page)
         whose = None if user is None else (await self._people.user(user)).id
         return await self._people.tokens(whose, page)
@@ -121,7 +122,7 @@ class ApiTokens:
         is_own = known.user.id == by.id and presented.token.scope is None
         is_itself = known.token.id == presented.token.id
         if not (is_itself or is_own or by.may(Permission.PEOPLE_WRITE)):
-            raise NotFound(f"there is no token {token_id[:80]!r}")
+            raise no_token(token_id)
         noted = noted_by(
             by,
             seconds_now(self._clock),
@@ -144,7 +145,7 @@ class ApiTokens:
         if not by.may(Permission.PEOPLE_WRITE):
             if user.lower() in (own.id, own.name.key):
                 return own
-            raise NotFound(f"there is no user {user[:80]!r}")
+            raise no_user(user)
         return await self._people.user(user)
 
 

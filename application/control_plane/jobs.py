@@ -12,12 +12,13 @@ from application.ports.clock import Clock
 from application.ports.host_directory import HostDirectory
 from application.ports.job_store import JobQuery, JobStore
 from domain.commands import CHANGING_KINDS
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict
 from domain.fleet.abilities import protocol_of
 from domain.fleet.access import EVERYWHERE, Principal, Reach
 from domain.fleet.audit import ACCEPTED, noted_by
 from domain.fleet.host import HostId
 from domain.fleet.job import DeploymentId, FleetJob, FleetJobState, JobResult
+from domain.fleet.missing import no_deployment, no_host
 from domain.fleet.page import Page, PageRequest
 
 
@@ -55,7 +56,7 @@ class Jobs:
         """The newest first. Raises `NotFound` for a host or a deployment that is none, or out of reach."""
         host = None if wanted.host is None else await self._directory.named(wanted.host)
         if host is not None and not wanted.within.covers(host.labels):
-            raise NotFound(f"there is no host {(wanted.host or '')[:80]!r}")
+            raise no_host(wanted.host or "")
         query = JobQuery(
             host_id=None if host is None else host.id,
             project=wanted.project,
@@ -70,7 +71,7 @@ class Jobs:
             of_it = JobQuery(deployment_id=query.deployment_id, within=query.within)
             await self._store.deployment(query.deployment_id)
             if not (await self._store.jobs(of_it, PageRequest(1))).items:
-                raise NotFound(f"there is no deployment {query.deployment_id[:80]!r}")
+                raise no_deployment(query.deployment_id)
         return await self._store.jobs(query, page)
 
     async def history(self, host: str, project: str, page: PageRequest) -> Page[FleetJob]:

@@ -53,6 +53,7 @@ NOTED: Final = (60, 0.2)
 """How many of what is wrong are in the audit trail at once, and a second in the long run."""
 KEPT: Final = 10_000
 LONGEST_NAME: Final = 63
+SET_UP: Final = "set-up: it is over for good; whoever may do everything adds users"
 WRONG: Final = "the name or the password is not right"
 
 
@@ -107,7 +108,7 @@ class Logins:
         and `TooManyAttempts`.
         """
         if await self._people.is_set_up():
-            raise Conflict("set-up: it is over for good; whoever may do everything adds users")
+            raise Conflict(SET_UP)
         attempt = self._attempt(address)
         if not self._code_hash or not hmac.compare_digest(token_hash_of(code), self._code_hash):
             await self._note_refused("setup", "", address)
@@ -129,7 +130,7 @@ class Logins:
             user, password_hash, login.access_token, token_hash_of(login.token), noted
         )
         if not is_first:
-            raise Conflict("set-up: it is over for good; whoever may do everything adds users")
+            raise Conflict(SET_UP)
         self._code_hash = ""
         logger.info("the control plane is set up; its first user is %s", name)
         return login
@@ -138,14 +139,9 @@ class Logins:
         """Give a token to whoever has the password. Raises `Unproven`, `TooManyAttempts`, `Busy`."""
         key = name[:LONGEST_NAME].lower()
         attempt = self._attempt(address, key)
-        try:
-            found = await self._people.password_hash(key)
-            is_right = await self._passwords.is_right(password, None if found is None else found[1])
-        except InstaDeployError:
-            attempt.give_back()
-            raise
+        found = await self._with_password(key, password, attempt)
         now = seconds_now(self._clock)
-        if found is None or not is_right or found[0].is_disabled:
+        if found is None or found[0].is_disabled:
             await self._note_refused("login", key, address)
             raise Unproven(WRONG)
         attempt.give_back()
@@ -173,14 +169,9 @@ class Logins:
     async def change_password(self, by: Principal, current: str, new: str) -> None:
         """Give oneself another password; ends one's sessions. Raises `Unproven`, `InvalidInput`."""
         attempt = self._attempt(by.address)
-        try:
-            found = await self._people.password_hash(by.name)
-            is_right = await self._passwords.is_right(current, None if found is None else found[1])
-        except InstaDeployError:
-            attempt.give_back()
-            raise
+        found = await self._with_password(by.name, current, attempt)
         now = seconds_now(self._clock)
-        if found is None or not is_right:
+        if found is None:
             await self._note_refused("user.password", by.name, by.address)
             raise Unproven("current: it is not the password")
         attempt.give_back()
@@ -188,6 +179,18 @@ class Logins:
         change = UserChange(password_hash=await self._passwords.hash(new))
         await self._people.change_user(found[0].id, change, noted_by(by, now, "user.password"))
         self._access.forget()
+
+    async def _with_password(
+        self, name: str, password: str, attempt: _Attempt
+    ) -> tuple[User, str] | None:
+        """The user whose password that is, and its hash; what cannot be looked at is no attempt."""
+        try:
+            found = await self._people.password_hash(name)
+            is_right = await self._passwords.is_right(password, None if found is None else found[1])
+        except InstaDeployError:
+            attempt.give_back()
+            raise
+        return found if is_right else None
 
     def _login(self, user: User, now: float) -> Login:
         token = AccessToken(

@@ -15,6 +15,7 @@ from domain.fleet.access import Permission, Principal
 from domain.fleet.host import Enrolment, HostId
 from domain.fleet.job import DeploymentId
 from domain.fleet.labels import NO_LABELS, Labels
+from domain.fleet.missing import no_deployment, no_enrolment, no_host, no_job
 from domain.fleet.page import PageRequest
 
 
@@ -28,9 +29,7 @@ class Reaching:
     async def host(self, name_or_id: str, by: Principal, permission: Permission) -> HostId:
         """Of a host; returns its id, which is no other host's whatever is renamed meanwhile."""
         host = await self._directory.named(name_or_id)
-        self._judge(
-            host.labels, by, permission, Permission.HOSTS_READ, lambda: _no_host(name_or_id)
-        )
+        self._judge(host.labels, by, permission, Permission.HOSTS_READ, lambda: no_host(name_or_id))
         return host.id
 
     async def job(self, job_id: str, by: Principal, permission: Permission) -> None:
@@ -42,7 +41,7 @@ class Reaching:
             by,
             permission,
             Permission.JOBS_READ,
-            lambda: NotFound(f"there is no job {job_id[:80]!r}"),
+            lambda: no_job(job_id),
         )
 
     async def deployment(self, deployment_id: str, by: Principal, permission: Permission) -> None:
@@ -50,7 +49,7 @@ class Reaching:
         of_it = DeploymentId(deployment_id)
         await self._store.deployment(of_it)
         for wanted, raised in (
-            (Permission.DEPLOYMENTS_READ, NotFound(f"there is no deployment {of_it[:80]!r}")),
+            (Permission.DEPLOYMENTS_READ, no_deployment(of_it)),
             (permission, not_permitted(permission)),
         ):
             query = JobQuery(deployment_id=of_it, within=by.reach(wanted))
@@ -67,10 +66,10 @@ class Reaching:
                         by,
                         permission,
                         Permission.ENROLMENTS_READ,
-                        lambda: NotFound(f"there is no enrolment {enrolment_id[:80]!r}"),
+                        lambda: no_enrolment(enrolment_id),
                     )
                     return
-        raise NotFound(f"there is no enrolment {enrolment_id[:80]!r}")
+        raise no_enrolment(enrolment_id)
 
     def _judge(
         self,
@@ -118,10 +117,6 @@ def check_labels(
 def is_in_reach(enrolment: Enrolment, by: Principal) -> bool:
     """Whether somebody may see an enrolment."""
     return by.reach(Permission.ENROLMENTS_READ).covers(enrolment.labels)
-
-
-def _no_host(name_or_id: str) -> NotFound:
-    return NotFound(f"there is no host {name_or_id[:80]!r}")
 
 
 Judge = Callable[[str, Principal, Permission], Awaitable[object]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -20,21 +20,17 @@ from application.ports.job_store import JobStore, Remembered, Submission, Submit
 from application.ports.randomness import Randomness
 from domain.commands import (
     CHANGING_COMMANDS,
-    COMMAND_NAMES,
     Command,
     DeployCompose,
     PlanCompose,
-    RemoveCompose,
-    RestartCompose,
     RollbackCompose,
     digest_of,
     project_of,
 )
 from domain.errors import InvalidInput, NotFound, NotPermitted
 from domain.fleet.access import Permission, Principal
-from domain.fleet.audit import ACCEPTED, Noted, noted_by
 from domain.fleet.deployment import Deployment, summary_of
-from domain.fleet.host import Host, HostId
+from domain.fleet.host import Host
 from domain.fleet.job import (
     CHANGE_TTL_S,
     LONGEST_TTL_S,
@@ -44,6 +40,7 @@ from domain.fleet.job import (
     FleetJobState,
 )
 from domain.fleet.labels import Selector
+from domain.fleet.noting import accepted_noted
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +146,7 @@ class Submitting:
                 jobs=(job,),
                 payload=payload,
                 remembered=_remembered(terms, _digest(command, terms, host.id), {"job": job_id}),
-                noted=self._noted([job], {host.id: host}, command, terms),
+                noted=accepted_noted(terms.by, command, [(job, host)]),
             )
         )
         if submitted.answered_before is not None:
@@ -204,7 +201,7 @@ class Submitting:
                 payload=payload,
                 deployment=deployment,
                 remembered=_remembered(terms, digest, {"deployment": deployment_id}),
-                noted=self._noted(jobs, {host.id: host for host in hosts}, command, terms),
+                noted=accepted_noted(terms.by, command, zip(jobs, hosts, strict=True)),
             )
         )
         if submitted.answered_before is not None:
@@ -231,34 +228,6 @@ class Submitting:
         if submitted.answered_before is None:
             self._notice.of(submitted, begun)
         return submitted
-
-    def _noted(
-        self,
-        jobs: Sequence[FleetJob],
-        hosts: Mapping[HostId, Host],
-        command: Command,
-        terms: Terms,
-    ) -> tuple[Noted, ...]:
-        """What the audit trail says of jobs that are to change something: one entry for each."""
-        if not isinstance(command, CHANGING_COMMANDS):
-            return ()
-        action = COMMAND_NAMES[type(command)].partition("_")[0].lower()
-        detail = _detail_of(command)
-        return tuple(
-            noted_by(
-                terms.by,
-                job.created_at,
-                action,
-                outcome=ACCEPTED,
-                host_id=job.host_id,
-                host=hosts[job.host_id].name.value,
-                project=job.project or "",
-                job_id=job.id,
-                deployment_id=job.deployment_id or "",
-                detail=detail,
-            )
-            for job in jobs
-        )
 
     def _job(
         self,
@@ -297,20 +266,6 @@ def _check_permitted(hosts: Sequence[Host], by: Principal) -> None:
             f"this needs the permission {Permission.DEPLOYMENTS_WRITE.value} for "
             f"{', '.join(refused[:MOST_NAMED])}" + (" and others" * (len(refused) > MOST_NAMED))
         )
-
-
-def _detail_of(command: Command) -> dict[str, object]:
-    match command:
-        case DeployCompose():
-            return {"digest": command.content.digest}
-        case RemoveCompose():
-            return {"volumes": command.volumes}
-        case RollbackCompose():
-            return {"revision": command.revision}
-        case RestartCompose():
-            return {"services": list(command.services)}
-        case _:
-            return {}
 
 
 def asked_by(command: Command, by: Principal) -> Command:

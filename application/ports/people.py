@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -117,8 +117,3 @@ class People(Protocol):
     async def forget_tokens(self, expired_before: float, limit: int) -> int:
         """Forget tokens that expired before then, at most so many; returns how many there were."""
         ...
-
-
-def in_order(users: Sequence[User]) -> list[User]:
-    """By name, as `users` lists them."""
-    return sorted(users, key=lambda user: (user.name.key, user.id))

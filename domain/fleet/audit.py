@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from domain.fleet.access import Principal
@@ -46,10 +46,6 @@ class Noted:
     target: str = ""
     """What else was changed: a user, a token, an enrolment."""
     detail: Mapping[str, Any] = field(default_factory=dict)
-
-    def with_outcome(self, outcome: str) -> Noted:
-        """The same, come out otherwise."""
-        return replace(self, outcome=outcome)
 
 
 def noted_by(by: Principal, at: float, action: str, **what: Any) -> Noted:

@@ -1,11 +1,48 @@
-"""What the audit trail says of what no request does: jobs that end, machines that become hosts."""
+"""What the audit trail says of jobs, from the request to the end, and of machines that become hosts."""
 
 from __future__ import annotations
 
-from domain.commands import CHANGING_KINDS
-from domain.fleet.audit import Noted
+from collections.abc import Iterable
+
+from domain.commands import (
+    CHANGING_COMMANDS,
+    CHANGING_KINDS,
+    COMMAND_NAMES,
+    Command,
+    DeployCompose,
+    RemoveCompose,
+    RestartCompose,
+    RollbackCompose,
+)
+from domain.fleet.access import Principal
+from domain.fleet.audit import ACCEPTED, Noted, noted_by
 from domain.fleet.host import Enrolment, Host
 from domain.fleet.job import FleetJob
+
+
+def accepted_noted(
+    by: Principal, command: Command, asked: Iterable[tuple[FleetJob, Host]]
+) -> tuple[Noted, ...]:
+    """That jobs for these hosts are to carry a command out; nothing of one that only asks."""
+    if not isinstance(command, CHANGING_COMMANDS):
+        return ()
+    action = COMMAND_NAMES[type(command)].partition("_")[0].lower()
+    detail = _detail_of(command)
+    return tuple(
+        noted_by(
+            by,
+            job.created_at,
+            action,
+            outcome=ACCEPTED,
+            host_id=host.id,
+            host=host.name.value,
+            project=job.project or "",
+            job_id=job.id,
+            deployment_id=job.deployment_id or "",
+            detail=detail,
+        )
+        for job, host in asked
+    )
 
 
 def end_noted(job: FleetJob, at: float) -> Noted | None:
@@ -36,3 +73,17 @@ def enrolled_noted(host: Host, enrolment: Enrolment, at: float, address: str) ->
         host=host.name.value,
         target=enrolment.id,
     )
+
+
+def _detail_of(command: Command) -> dict[str, object]:
+    match command:
+        case DeployCompose():
+            return {"digest": command.content.digest}
+        case RemoveCompose():
+            return {"volumes": command.volumes}
+        case RollbackCompose():
+            return {"revision": command.revision}
+        case RestartCompose():
+            return {"services": list(command.services)}
+        case _:
+            return {}

@@ -21,6 +21,7 @@ from domain.fleet.host import (
     HostName,
 )
 from domain.fleet.labels import NO_LABELS, Labels, Selector
+from domain.fleet.missing import no_host
 from domain.fleet.noting import enrolled_noted
 from domain.fleet.page import Page, PageRequest
 from tests.fakes.fleet_state import FleetState, Reach, by_name, newest_first, page_of
@@ -119,7 +120,7 @@ class FakeHostDirectory:
         await self._reach()
         found = self._find(name_or_id)
         if found is None:
-            raise NotFound(f"there is no host {name_or_id[:80]!r}")
+            raise no_host(name_or_id)
         return found
 
     async def with_token(self, token_hash: str) -> Host | None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from application.ports.audit_trail import AuditQuery
 from application.ports.people import KnownToken, UserChange
-from domain.errors import Conflict, NotFound, Unproven
+from domain.errors import Conflict, Unproven
 from domain.fleet.audit import AuditEntry, AuditHead, Noted
+from domain.fleet.missing import no_token, no_user
 from domain.fleet.page import Page, PageRequest
 from domain.fleet.people import (
     AccessToken,
@@ -78,7 +79,7 @@ class FakePeople:
                 return user
         found = self._named(name_or_id.lower())
         if found is None:
-            raise NotFound(f"there is no user {name_or_id[:80]!r}")
+            raise no_user(name_or_id)
         return found
 
     async def users(self, page: PageRequest) -> Page[User]:
@@ -203,7 +204,7 @@ class FakePeople:
         for user in self._there():
             if user.id == user_id:
                 return user
-        raise NotFound(f"there is no user {user_id[:80]!r}")
+        raise no_user(user_id)
 
     def _keep(self, user: User, password_hash: str | None) -> None:
         self._state.users[user.id] = replace(user, has_password=password_hash is not None)
@@ -223,7 +224,7 @@ class FakePeople:
         for known, token in self._state.tokens.items():
             if token.id == token_id:
                 return known
-        raise NotFound(f"there is no token {token_id[:80]!r}")
+        raise no_token(token_id)
 
     def _require_administrator(self, changed: User) -> None:
         users = [changed if user.id == changed.id else user for user in self._there()]

@@ -32,7 +32,7 @@ UserQuery = Annotated[
 
 def people_router(parts: Parts) -> APIRouter:
     """Who may use the API."""
-    router = APIRouter(prefix=API, route_class=GuardedRoute)
+    router = APIRouter(prefix=API, tags=["people"], route_class=GuardedRoute)
     _add_logins(router, parts)
     _add_self(router, parts)
     _add_users(router, parts)
@@ -46,7 +46,6 @@ def _add_logins(router: APIRouter, parts: Parts) -> None:
         "/setup",
         status_code=201,
         dependencies=[PUBLIC, NO_KEY],
-        tags=["people"],
         summary="Set the control plane up: make its first user",
         description="With the code that the program printed when it was started. Once there was a "
         "user, this is over for good: 409.",
@@ -62,7 +61,6 @@ def _add_logins(router: APIRouter, parts: Parts) -> None:
         "/login",
         status_code=201,
         dependencies=[PUBLIC, NO_KEY],
-        tags=["people"],
         summary="Log in: get a token for a name and a password",
         description="It is good for 12 hours. What is wrong is not said.",
         operation_id="log_in",
@@ -75,7 +73,6 @@ def _add_logins(router: APIRouter, parts: Parts) -> None:
         "/logout",
         status_code=204,
         dependencies=[SELF],
-        tags=["people"],
         summary="Log out: make the presented token worth nothing",
         operation_id="log_out",
     )
@@ -88,7 +85,6 @@ def _add_self(router: APIRouter, parts: Parts) -> None:
     @router.get(
         "/me",
         dependencies=[SELF],
-        tags=["people"],
         summary="Say whose the presented token is",
         operation_id="show_me",
     )
@@ -102,7 +98,6 @@ def _add_self(router: APIRouter, parts: Parts) -> None:
         "/me/password",
         status_code=204,
         dependencies=[SELF, NO_KEY],
-        tags=["people"],
         summary="Give oneself another password",
         description="All of one's sessions end; tokens for programs stay.",
         operation_id="change_my_password",
@@ -117,7 +112,6 @@ def _add_users(router: APIRouter, parts: Parts) -> None:
     @router.get(
         "/users",
         dependencies=[READ],
-        tags=["people"],
         summary="List users, by name",
         operation_id="list_users",
     )
@@ -128,7 +122,6 @@ def _add_users(router: APIRouter, parts: Parts) -> None:
     @router.get(
         "/users/{user}",
         dependencies=[READ],
-        tags=["people"],
         summary="Show a user",
         operation_id="show_user",
         responses=responses(404),
@@ -142,7 +135,6 @@ def _add_changing_users(router: APIRouter, parts: Parts) -> None:
         "/users",
         status_code=201,
         dependencies=[WRITE, NO_KEY],
-        tags=["people"],
         summary="Add a user",
         operation_id="create_user",
         responses=responses(409),
@@ -155,7 +147,6 @@ def _add_changing_users(router: APIRouter, parts: Parts) -> None:
     @router.patch(
         "/users/{user}",
         dependencies=[WRITE],
-        tags=["people"],
         summary="Change what a user may do, or disable them, or replace their password",
         description="What a disabled user has open is closed within 5 s. 409 where nobody would be "
         "left who may do everything.",
@@ -176,7 +167,6 @@ def _add_changing_users(router: APIRouter, parts: Parts) -> None:
         "/users/{user}",
         status_code=204,
         dependencies=[WRITE],
-        tags=["people"],
         summary="Remove a user, with all tokens",
         operation_id="remove_user",
         responses=responses(404, 409),
@@ -190,7 +180,6 @@ def _add_tokens(router: APIRouter, parts: Parts) -> None:
     @router.get(
         "/tokens",
         dependencies=[SELF],
-        tags=["people"],
         summary="List tokens, the newest first",
         description="One's own; administrators see everybody's.",
         operation_id="list_tokens",
@@ -206,7 +195,6 @@ def _add_tokens(router: APIRouter, parts: Parts) -> None:
         "/tokens",
         status_code=201,
         dependencies=[SELF, NO_KEY],
-        tags=["people"],
         summary="Make a token for a program",
         description="It is shown once. It may do what its user may, or less.",
         operation_id="create_token",
@@ -224,7 +212,6 @@ def _add_tokens(router: APIRouter, parts: Parts) -> None:
         "/tokens/{token_id}",
         status_code=204,
         dependencies=[SELF],
-        tags=["people"],
         summary="Make a token worth nothing",
         description="What it has open is closed within 5 s.",
         operation_id="revoke_token",

@@ -21,6 +21,8 @@ ROOM: Final = 4
 """Lines of a terminal that are left to others."""
 _ORDER: Final = {"failed": 0, "running": 1, "canceling": 1, "accepted": 2, "queued": 3}
 
+_HOST: Final = 0
+_STEP: Final = 2
 LEAST_LAST: Final = 10
 """With fewer columns, the last line of output says nothing."""
 HIDE_CURSOR: Final = "\x1b[?25l"
@@ -215,15 +217,24 @@ class Redrawn:
 def _shared(rows: Sequence[Sequence[str]], room: int) -> list[int]:
     """The columns' widths: the last one has what the others leave, and they leave it some."""
     widths = [max(width_of(cell) for cell in column) for column in zip(*rows, strict=True)]
-    gaps = GAP * sum(1 for width in widths if width)
-    excess = sum(widths[:-1]) + gaps + min(widths[-1], LEAST_LAST) - room
-    for column, least in ((0, 16), (2, 8), (0, 8)):
-        taken = min(max(0, widths[column] - least), max(0, excess))
-        widths[column] -= taken
-        excess -= taken
-    last = room - sum(widths[:-1]) - gaps
+    _narrow(widths, room - min(widths[-1], LEAST_LAST), ((_HOST, 16), (_STEP, 8)))
+    last = room - _taken(widths)
     widths[-1] = min(widths[-1], last) if last >= min(LEAST_LAST, widths[-1]) else 0
+    # Which host it is matters more than what it has printed.
+    _narrow(widths, room - widths[-1], ((_HOST, 8),))
     return widths
+
+
+def _taken(widths: Sequence[int]) -> int:
+    """By all columns but the last, and by the gaps."""
+    return sum(widths[:-1]) + GAP * (sum(1 for width in widths if width) - 1)
+
+
+def _narrow(widths: list[int], room: int, leasts: Sequence[tuple[int, int]]) -> None:
+    """Take from the columns, in order, until all but the last fit, or each has its least width."""
+    for column, least in leasts:
+        excess = max(0, _taken(widths) - room)
+        widths[column] -= min(max(0, widths[column] - least), excess)
 
 
 def view_for(printer: Printer, progress: Progress) -> View:

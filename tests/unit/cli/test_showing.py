@@ -129,6 +129,21 @@ class TestRedrawn:
         for line in re.sub(r"\x1b\[\??\d*[A-Za-z]", "", text).split("\n"):
             assert width_of(line.strip("\r")) < columns
 
+    @pytest.mark.parametrize(
+        ("columns", "cells"),
+        [
+            (60, ["a-host-with-a-long-name", "running", "apply", "1.0 s", "a line t..."]),
+            (45, ["a-host-with-a...", "running", "apply", "1.0 s"]),
+            (36, ["a-host-wi...", "running", "apply", "1.0 s"]),
+        ],
+    )
+    async def test_what_is_printed_gives_way_before_a_host_s_name(
+        self, columns: int, cells: list[str]
+    ) -> None:
+        text = re.sub(r"\x1b\[\??\d*[A-Za-z]", "", await self.drawn(columns, columns))
+        row = next(line for line in text.replace("\r", "").split("\n") if line)
+        assert re.split(r" {2,}", row.rstrip()) == cells
+
     async def test_it_goes_up_by_what_the_terminal_has_folded(self) -> None:
         assert "\x1b[2A" in await self.drawn(100, 100)
         assert "\x1b[4A" in await self.drawn(100, 40)

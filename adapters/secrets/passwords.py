@@ -14,6 +14,9 @@ from domain.errors import Busy
 AT_A_TIME: Final = 2
 """Each has 64 MiB and a core for some 50 ms."""
 MOST_WAITING: Final = 32
+"""Of those that are known, and as many strangers; with those that are looked at."""
+STRANGERS_AT_A_TIME: Final = 1
+"""However many strangers there are, whoever is known has the other core."""
 _NOBODY: Final = "nobody has this password"
 
 
@@ -23,19 +26,22 @@ class Argon2Passwords:
     def __init__(self, profile: argon2.Parameters = RFC_9106_LOW_MEMORY) -> None:
         self._hasher = argon2.PasswordHasher.from_parameters(profile)
         self._places = asyncio.Semaphore(AT_A_TIME)
-        self._waiting = 0
+        self._known = _Queue(asyncio.Semaphore(AT_A_TIME))
+        self._strangers = _Queue(asyncio.Semaphore(STRANGERS_AT_A_TIME))
         self._nobodys = ""
 
     async def hash(self, password: str) -> str:
         """See `PasswordHasher`."""
-        async with _Place(self):
+        async with self._known, self._places:
             return await asyncio.to_thread(self._hasher.hash, password)
 
-    async def is_right(self, password: str, password_hash: str | None) -> bool:
+    async def is_right(
+        self, password: str, password_hash: str | None, *, is_stranger: bool
+    ) -> bool:
         """See `PasswordHasher`."""
         if password_hash is None:
             self._nobodys = self._nobodys or await self.hash(_NOBODY)
-        async with _Place(self):
+        async with self._strangers if is_stranger else self._known, self._places:
             is_right = await asyncio.to_thread(
                 self._verify, password, self._nobodys if password_hash is None else password_hash
             )
@@ -47,27 +53,24 @@ class Argon2Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _come(self) -> None:
-        if self._waiting >= MOST_WAITING:
+
+class _Queue:
+    """So many at a time, and so many that wait; whoever comes then is refused."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._inside = 0
+
+    async def __aenter__(self) -> None:
+        if self._inside >= MOST_WAITING:
             raise Busy("too many passwords are being checked at this moment")
-        self._waiting += 1
+        self._inside += 1
         try:
             await self._places.acquire()
         except BaseException:
-            self._waiting -= 1
+            self._inside -= 1
             raise
 
-    def _go(self) -> None:
-        self._waiting -= 1
-        self._places.release()
-
-
-class _Place:
-    def __init__(self, passwords: Argon2Passwords) -> None:
-        self._passwords = passwords
-
-    async def __aenter__(self) -> None:
-        await self._passwords._come()
-
     async def __aexit__(self, *_: object) -> None:
-        self._passwords._go()
+        self._inside -= 1
+        self._places.release()

@@ -139,7 +139,8 @@ class Logins:
         """Give a token to whoever has the password. Raises `Unproven`, `TooManyAttempts`, `Busy`."""
         key = name[:LONGEST_NAME].lower()
         attempt = self._attempt(address, key)
-        found = await self._with_password(key, password, attempt)
+        is_stranger = (key, network_of(address)) not in self._known
+        found = await self._with_password(key, password, attempt, is_stranger=is_stranger)
         now = seconds_now(self._clock)
         if found is None or found[0].is_disabled:
             await self._note_refused("login", key, address)
@@ -169,7 +170,7 @@ class Logins:
     async def change_password(self, by: Principal, current: str, new: str) -> None:
         """Give oneself another password; ends one's sessions. Raises `Unproven`, `InvalidInput`."""
         attempt = self._attempt(by.address)
-        found = await self._with_password(by.name, current, attempt)
+        found = await self._with_password(by.name, current, attempt, is_stranger=False)
         now = seconds_now(self._clock)
         if found is None:
             await self._note_refused("user.password", by.name, by.address)
@@ -181,12 +182,14 @@ class Logins:
         self._access.forget()
 
     async def _with_password(
-        self, name: str, password: str, attempt: _Attempt
+        self, name: str, password: str, attempt: _Attempt, *, is_stranger: bool
     ) -> tuple[User, str] | None:
         """The user whose password that is, and its hash; what cannot be looked at is no attempt."""
         try:
             found = await self._people.password_hash(name)
-            is_right = await self._passwords.is_right(password, None if found is None else found[1])
+            is_right = await self._passwords.is_right(
+                password, None if found is None else found[1], is_stranger=is_stranger
+            )
         except InstaDeployError:
             attempt.give_back()
             raise

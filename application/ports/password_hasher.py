@@ -12,6 +12,11 @@ class PasswordHasher(Protocol):
         """A hash with a salt of its own, and all that it takes to check a password against it."""
         ...
 
-    async def is_right(self, password: str, password_hash: str | None) -> bool:
-        """Whether it is that password; takes as long where there is none, and is False then."""
+    async def is_right(
+        self, password: str, password_hash: str | None, *, is_stranger: bool
+    ) -> bool:
+        """Whether it is that password; takes as long where there is none, and is False then.
+
+        However many strangers ask at once, nobody else waits for them.
+        """
         ...

@@ -97,8 +97,7 @@ async def enroll(
         it.printer.line(made["command"])
     elif wait:
         # Whoever waits for a document has to have the command before.
-        it.program.err.write(made["command"] + "\n")
-        it.program.err.flush()
+        it.printer.command(made["command"])
     if not wait:
         return ExitCode.OK
     it.printer.note(f"Waiting for {name} ...")

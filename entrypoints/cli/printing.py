@@ -96,6 +96,11 @@ class Printer:
         self.err.write(self.sentence(text) + "\n")
         self.err.flush()
 
+    def command(self, text: str) -> None:
+        """What is to be copied, beside a result that is a document; it is never folded."""
+        self.err.write(shown(text) + "\n")
+        self.err.flush()
+
     def sentence(self, text: str) -> str:
         """As it is written to `err`: harmless, and folded where that is a terminal."""
         return "\n".join(self._folded(text)) if self.err.isatty() else shown(text)

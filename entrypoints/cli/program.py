@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
 
 from entrypoints.cli.exits import NotLoggedIn, WrongUsage
 from entrypoints.cli.printing import Look, Output, Printer
@@ -145,6 +147,11 @@ class Invocation:
         context = self._context(is_needed=not url)
         if url and (context is None or context.url != url):
             context = None
+            if needs_token and token is not None and would_show(url):
+                raise WrongUsage(
+                    f"{URL}: {url} would get {TOKEN} unencrypted: use https://, or log in with "
+                    "--plain-http, once, and name the context"
+                )
         if context is not None:
             url = context.url
             if token is None:
@@ -179,6 +186,18 @@ class Invocation:
         from adapters.contexts.token_stores import store_of  # noqa: PLC0415
 
         return store_of(context, self.contexts().path.parent).get(context)
+
+
+def would_show(url: str) -> bool:
+    """Whether what is sent there crosses a network for everybody to read."""
+    if not url.lower().startswith("http://"):
+        return False
+    host = ""
+    try:
+        host = urlsplit(url).hostname or ""
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"  # And `127.example.com` is a name as any other.
 
 
 def _look(program: Program, wishes: Wishes) -> Look:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -13,7 +12,7 @@ from domain.errors import InvalidInput
 from entrypoints.cli.asking import line_for, password_for, secret_line
 from entrypoints.cli.command import command, group
 from entrypoints.cli.exits import ExitCode, NotLoggedIn, WrongUsage
-from entrypoints.cli.program import TOKEN_STORE, Invocation
+from entrypoints.cli.program import TOKEN_STORE, Invocation, would_show
 from entrypoints.cli.texts import age, known, pairs
 
 if TYPE_CHECKING:
@@ -231,18 +230,10 @@ def _chosen(it: Invocation, url: str | None, name: str | None) -> tuple[str, str
 
 def _check_secrecy(url: str, *, allowed: bool) -> None:
     """Raises `WrongUsage` where a secret would cross a network for everybody to read."""
-    if url.startswith("http://") and not _is_here(urlsplit(url).hostname or "") and not allowed:
+    if would_show(url) and not allowed:
         raise WrongUsage(
             f"{url} would get the password or token unencrypted: use https://, or say --plain-http"
         )
-
-
-def _is_here(host: str) -> bool:
-    """Whether it is this machine; `127.example.com` is a name as any other."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _keep(it: Invocation, name: str, url: str, user: str, token: str) -> None:

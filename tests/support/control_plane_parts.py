@@ -77,10 +77,16 @@ class PlainCipher:
 class PlainPasswords:
     """Hashes by writing backwards."""
 
+    def __init__(self) -> None:
+        self.strangers = 0
+
     async def hash(self, password: str) -> str:
         return password[::-1]
 
-    async def is_right(self, password: str, password_hash: str | None) -> bool:
+    async def is_right(
+        self, password: str, password_hash: str | None, *, is_stranger: bool
+    ) -> bool:
+        self.strangers += is_stranger
         return password_hash == password[::-1]
 
 

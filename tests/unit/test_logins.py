@@ -9,7 +9,8 @@ import pytest
 from domain.errors import Conflict, InvalidInput, TooManyAttempts, Unproven
 from domain.fleet.access import Grant, Permission, Role
 from domain.fleet.people import SESSION_S, UserName
-from tests.support.control_plane_parts import BY, ControlPlane
+from tests.contracts.password_hasher import PasswordHasherContract
+from tests.support.control_plane_parts import BY, ControlPlane, PlainPasswords
 
 HERE, THERE = "192.0.2.7", "198.51.100.9"
 PASSWORD = "correct horse battery"
@@ -23,6 +24,12 @@ def plane() -> ControlPlane:
 async def with_ann(plane: ControlPlane) -> None:
     await plane.with_administrator()
     await plane.users.add(UserName("ann"), [Grant(Role.DEPLOYER)], PASSWORD, BY)
+
+
+class TestPlainPasswords(PasswordHasherContract):
+    @pytest.fixture
+    def passwords(self) -> PlainPasswords:
+        return PlainPasswords()
 
 
 class TestSetUp:
@@ -138,11 +145,11 @@ class TestLogin:
         looked_at = 0
         is_right = plane.passwords.is_right
 
-        async def counting(password: str, password_hash: str | None) -> bool:
+        async def counting(password: str, password_hash: str | None, *, is_stranger: bool) -> bool:
             nonlocal looked_at
             looked_at += 1
             await asyncio.sleep(0)
-            return await is_right(password, password_hash)
+            return await is_right(password, password_hash, is_stranger=is_stranger)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plane.passwords, "is_right", counting)
@@ -150,6 +157,13 @@ class TestLogin:
             found = await asyncio.gather(*guesses, return_exceptions=True)
         assert looked_at == 20
         assert sum(isinstance(one, TooManyAttempts) for one in found) == 180
+
+    async def test_who_was_there_before_is_no_stranger_there(self, plane: ControlPlane) -> None:
+        await with_ann(plane)
+        passwords = plane.passwords
+        for address, strangers in ((THERE, 1), (THERE, 1), ("203.0.113.77", 2), (THERE, 2)):
+            await plane.logins.log_in("ann", PASSWORD, address)
+            assert passwords.strangers == strangers
 
     async def test_who_is_right_again_and_again_is_never_held_up(self, plane: ControlPlane) -> None:
         await with_ann(plane)
@@ -163,10 +177,10 @@ class TestLogin:
         begun, go_on = asyncio.Event(), asyncio.Event()
         is_right = plane.passwords.is_right
 
-        async def held(password: str, password_hash: str | None) -> bool:
+        async def held(password: str, password_hash: str | None, *, is_stranger: bool) -> bool:
             begun.set()
             await go_on.wait()
-            return await is_right(password, password_hash)
+            return await is_right(password, password_hash, is_stranger=is_stranger)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plane.passwords, "is_right", held)

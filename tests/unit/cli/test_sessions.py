@@ -77,6 +77,25 @@ class TestLoggingIn:
             assert ran.code == 2
             assert "unencrypted" in ran.err
 
+    def test_a_token_of_the_environment_is_not_sent_for_everybody_to_read(
+        self, bare: CommandLine
+    ) -> None:
+        bare.environment["INSTADEPLOY_TOKEN"] = TOKEN
+        for url in ("http://cp.example", "HTTP://127.evil.example", "http://[half"):
+            bare.environment["INSTADEPLOY_URL"] = url
+            ran = bare.run("hosts", "list")
+            assert ran.code == 2
+            assert "INSTADEPLOY_URL" in ran.err
+            assert "unencrypted" in ran.err
+            assert TOKEN not in ran.err
+        assert not bare.world.connections
+        bare.environment["INSTADEPLOY_URL"] = "http://[::1]:8080"
+        bare.ok("hosts", "list")
+        # Whoever has said once that it is meant is not asked again.
+        bare.ok("login", "http://cp.example", "--plain-http", "--user", "ann", stdin="right\n")
+        bare.environment["INSTADEPLOY_URL"] = "http://cp.example"
+        bare.ok("hosts", "list")
+
     def test_again_where_it_is_known(self, bare: CommandLine) -> None:
         bare.ok("login", URL, "--user", "ann", stdin="right\n")
         bare.ok("login", "--user", "ann", stdin="right\n")

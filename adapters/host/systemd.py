@@ -8,6 +8,8 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
+from domain.link_status import LinkStatus
+
 _MICROSECONDS: Final = 1_000_000
 
 
@@ -30,6 +32,10 @@ class SystemdServiceManager:
     def alive(self) -> None:
         """See `ServiceManager`."""
         self._tell(b"WATCHDOG=1")
+
+    def status(self, status: LinkStatus) -> None:
+        """See `ServiceManager`."""
+        self._tell(f"STATUS={status}".encode("utf-8", "backslashreplace"))
 
     def stopping(self) -> None:
         """See `ServiceManager`."""

@@ -102,12 +102,21 @@ class Agent:
             part.cancel()
 
     async def _feed_watchdog(self) -> None:
-        """A loop that hangs does not come by here, and the manager kills and starts the agent."""
-        if self._manager.watchdog_s is None:
+        """A loop that hangs does not come by here, and the manager kills and starts the agent.
+
+        One whose disk does not answer any more is no better: nothing can be accepted or ended. A full
+        disk does answer, and being offline or idle is no hang.
+        """
+        watchdog_s = self._manager.watchdog_s
+        if watchdog_s is None:
             return
         while True:
-            self._manager.alive()
-            await self._clock.sleep(self._manager.watchdog_s / BEATS_A_WATCHDOG)
+            owed_since = self._book.owed_since
+            if owed_since is None or self._clock.monotonic() - owed_since < watchdog_s:
+                self._manager.alive()
+            else:
+                logger.error("the journal's disk has not answered for %.0f s", watchdog_s)
+            await self._clock.sleep(watchdog_s / BEATS_A_WATCHDOG)
 
     async def _say_last_words(self) -> None:
         said = asyncio.create_task(self._outbox.empty(), name="last-words")

@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from datetime import UTC
+from functools import partial
 from typing import Final, NoReturn
 
 from application.agent.plain_link import PlainServing
 from application.agent.sequenced_link import LeftForAnotherLink, SequencedServing
 from application.ports.clock import Clock
 from application.ports.network_changes import NetworkChanges
+from application.ports.service_manager import ServiceManager
 from application.ports.transport import SEQUENCED, Transport
 from domain.errors import TransportLost, TransportRefused
+from domain.link_status import LinkStatus, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ class Connection:
         plain: PlainServing | None,
         sequenced: SequencedServing,
         network: NetworkChanges,
+        manager: ServiceManager,
         clock: Clock,
         delays: Callable[[], Iterator[float]],
         spread: Callable[[float], float],
@@ -55,6 +60,7 @@ class Connection:
         self._plain = plain
         self._sequenced = sequenced
         self._network = network
+        self._manager = manager
         self._clock = clock
         self._delays = delays
         self._spread = spread
@@ -73,11 +79,13 @@ class Connection:
             except TransportRefused as exc:
                 delay = max(REFUSED_DELAY_S, _bounded(exc.retry_after_s))
                 logger.error("%s: %s; trying again in %.0f s", exc, exc.advice, delay)
+                self._tell(Standing.REFUSED, f"{exc}: {exc.advice}")
                 await self._clock.sleep(delay)
             except LeftForAnotherLink as exc:
                 series = self._delays()
                 delay = max(exc.rejoin_at - self._clock.monotonic(), 0.0)
                 logger.info("%s; connecting again in %.1f s", exc, delay)
+                self._tell(Standing.LOST, f"{exc}; connecting again in {delay:.1f} s")
                 await self._clock.sleep(delay)
             except TransportLost as exc:
                 if self._clock.monotonic() - started >= STABLE_AFTER_S:
@@ -85,6 +93,7 @@ class Connection:
                 asked = _bounded(exc.retry_after_s)
                 delay = max(next(series), asked)
                 logger.warning("%s; connecting again in %.1f s", exc, delay)
+                self._tell(Standing.LOST, f"{exc}; connecting again in {delay:.1f} s")
                 if asked:
                     await self._clock.sleep(delay)  # It was reached, whatever the network does.
                 elif await self._sleep_or_change(delay):
@@ -111,12 +120,20 @@ class Connection:
         await self._clock.sleep(self._spread(min(delay, AFTER_A_CHANGE_S)))
         return True
 
+    def _tell(self, standing: Standing, detail: str = "") -> None:
+        self._manager.status(LinkStatus(standing, detail))
+
+    def _welcomed(self, version: int) -> None:
+        since = self._clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._tell(Standing.CONNECTED, f"since {since}, over protocol v{version}")
+
     async def _serve_one_link(self) -> NoReturn:
+        self._tell(Standing.CONNECTING)
         link = await self._transport.connect()
         logger.info("connected, over protocol v%d", link.version)
         try:
             if link.version == SEQUENCED:
-                await self._sequenced.serve(link)
+                await self._sequenced.serve(link, partial(self._welcomed, link.version))
             elif self._plain is None:
                 await link.close(_V1_IS_REFUSED)
                 raise TransportRefused(
@@ -125,6 +142,7 @@ class Connection:
                     "with a key, and never goes back to a token",
                 )
             else:
+                self._welcomed(link.version)
                 await self._plain.serve(link)
         except (TransportLost, TransportRefused) as exc:
             # A group of tasks that loses its link at the same moment forgets that it was cancelled.

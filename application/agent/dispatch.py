@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from application.agent.damage import FORGOTTEN, is_forgotten
 from application.agent.handling import Completed, Failed, Outcome, final_event
 from application.agent.job_book import JobBook, JournalFailed
+from application.agent.job_logging import about, log_news
 from application.agent.room import DispatchLimits, Room
 from application.agent.step_plan import StepTools
 from application.agent.steps import JobSteps
@@ -193,15 +194,20 @@ class Dispatcher:
             lane.remove(job)
         job.move_to(state)
         failed = Failed(why, data={"reason": state.value, **(data or {})})
-        self._spawn(self._end(job, failed), f"end-{job.job_id}")
+        with about(job):
+            self._spawn(self._end(job, failed), f"end-{job.job_id}")
 
     async def _carry_out(self, job: Job) -> None:
+        with about(job):
+            await self._begin(job)
+
+    async def _begin(self, job: Job) -> None:
         if job.deadline is not None and self._clock.since_boot().seconds >= job.deadline:
             self._expire_unbegun(job)  # It passed while no agent ran.
         if job.state is not JobState.ACCEPTED:
             return
         job.move_to(JobState.RUNNING)
-        self._log(job, "job %s: %s starts", job.job_id.value, type(job.command).__name__)
+        log_news(logger, job, "job %s: %s starts", job.job_id.value, type(job.command).__name__)
         try:
             outcome = await self._outcome_of(job)
         except asyncio.CancelledError:
@@ -269,7 +275,7 @@ class Dispatcher:
             # The error may quote Compose, which may quote the compose file.
             logger.warning("job %s: %s: %s", job_id, job.state, outcome.what)
         else:
-            self._log(job, "job %s: %s", job_id, job.state)
+            log_news(logger, job, "job %s: %s", job_id, job.state)
 
     async def _record_result(self, finished: JobFinished) -> None:
         await self._book.record(finished, must=True)
@@ -294,9 +300,3 @@ class Dispatcher:
     def _spawn(self, work: Any, name: str) -> None:
         assert self._tasks is not None
         self._tasks.create_task(work, name=name)
-
-    @staticmethod
-    def _log(job: Job, text: str, *values: str) -> None:
-        """Reads may come by the thousand, and what changes nothing is no news."""
-        is_news = isinstance(job.command, CHANGING_COMMANDS)
-        logger.log(logging.INFO if is_news else logging.DEBUG, text, *values)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -45,6 +46,12 @@ class JobBook:
         self._compact_at = self._compact_at_least = compact_at_bytes
         self._compact_at_results = 2 * KEPT_RESULTS
         self._is_large = asyncio.Event()
+        self._owed: dict[object, float] = {}
+
+    @property
+    def owed_since(self) -> float | None:
+        """Since when, on the monotonic clock, the disk owes an answer; None where it owes none."""
+        return next(iter(self._owed.values()), None)
 
     @property
     def damage(self) -> str:
@@ -80,7 +87,8 @@ class JobBook:
         """
         while True:
             try:
-                await self._journal.append(record, from_reserve=must)
+                with self._asking_the_disk():
+                    await self._journal.append(record, from_reserve=must)
                 break
             except NoSpace as exc:
                 if not must:
@@ -122,7 +130,8 @@ class JobBook:
             return Compaction(pruning.records, pruning.tombstones, then=forget)
 
         try:
-            await self._journal.compact(plan)
+            with self._asking_the_disk():
+                await self._journal.compact(plan)
         except NoSpace as exc:
             logger.warning("%s; the journal stays as large as it is", exc)
         except InstaDeployError as exc:
@@ -130,6 +139,15 @@ class JobBook:
         self._compact_at = max(self._compact_at_least, 2 * self._journal.used_bytes)
         self._compact_at_results = 2 * max(KEPT_RESULTS, len(self.ledger.finish_order))
         self._is_large.clear()  # What was noted meanwhile was about the journal as it was.
+
+    @contextmanager
+    def _asking_the_disk(self) -> Iterator[None]:
+        question = object()
+        self._owed[question] = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            del self._owed[question]
 
     def _apply(self, record: Record) -> None:
         self.ledger.apply(record)

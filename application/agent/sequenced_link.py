@@ -25,7 +25,7 @@ from domain.link_messages import Bye, CommandMessage, Ending, SequencedHeard
 from domain.proving import Introduction
 from domain.records import PeerConfirmed, PeerMet
 from domain.send_window import WINDOW_MESSAGES
-from domain.session import Session
+from domain.session import Phase, Session
 from domain.session_effects import (
     BeginEpoch,
     Complaint,
@@ -95,12 +95,12 @@ class SequencedServing:
             facts=self.vital_signs.facts,
         )
 
-    async def serve(self, link: SequencedLink) -> None:
-        """Serve until the link ends; cancelled, it says BYE.
+    async def serve(self, link: SequencedLink, welcomed: Callable[[], None]) -> None:
+        """Serve until the link ends; cancelled, it says BYE. `welcomed` is called when it is open.
 
         Raises `TransportLost`, or `TransportRefused` where the peer's last word was a no.
         """
-        served = _ServedLink(self, link)
+        served = _ServedLink(self, link, welcomed)
         try:
             await served.serve()
         except asyncio.CancelledError:
@@ -111,8 +111,11 @@ class SequencedServing:
 
 
 class _ServedLink:
-    def __init__(self, serving: SequencedServing, link: SequencedLink) -> None:
+    def __init__(
+        self, serving: SequencedServing, link: SequencedLink, welcomed: Callable[[], None]
+    ) -> None:
         self._serving = serving
+        self._welcomed = welcomed
         self._link = link
         self._clock = serving.clock
         self._session = serving.session()
@@ -166,6 +169,8 @@ class _ServedLink:
                 await self._carry_out(effect)
             if self._session.phase is not before:
                 self._retimed.set()
+                if self._session.phase is Phase.OPEN:
+                    self._welcomed()
             self._wake.set()
             # A burst of frames is received without waiting: let the jobs and the writer in between.
             await self._clock.sleep(0)

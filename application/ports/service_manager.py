@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from domain.link_status import LinkStatus
+
 
 class ServiceManager(Protocol):
     """Told how the agent is. Never raises and never waits: an agent that nobody looks after is well."""
@@ -19,6 +21,10 @@ class ServiceManager(Protocol):
 
     def alive(self) -> None:
         """The agent's event loop turns."""
+        ...
+
+    def status(self, status: LinkStatus) -> None:
+        """How the link stands now, for people."""
         ...
 
     def stopping(self) -> None:

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         print(f"The configuration is valid. {_summary(settings)}")
         return EXIT_OK
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging("instadeploy-agent", settings.log_level, settings.log_format)
     try:
         InstanceLock(settings.state_dir).acquire()
         identity = container.identity()

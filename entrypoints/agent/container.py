@@ -539,18 +539,19 @@ class AgentContainer(containers.DeclarativeContainer):
         spread=providers.Object(full_jitter),
         vital_signs=vital_signs,
     )
+    service_manager: providers.Provider[ServiceManager] = providers.Singleton(
+        SystemdServiceManager, os.environ
+    )
     connection: providers.Provider[Connection] = providers.Singleton(
         Connection,
         transport=transport,
         plain=plain,
         sequenced=sequenced,
         network=network,
+        manager=service_manager,
         clock=clock,
         delays=providers.Callable(backoff_of, settings),
         spread=providers.Object(full_jitter),
-    )
-    service_manager: providers.Provider[ServiceManager] = providers.Singleton(
-        SystemdServiceManager, os.environ
     )
     leftovers: providers.Provider[Leftovers] = providers.Singleton(
         Leftovers,

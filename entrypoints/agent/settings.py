@@ -17,6 +17,7 @@ from domain.errors import InvalidInput
 from domain.identity import Membership, fingerprint_of, is_pinned
 from entrypoints.agent.values import DockerHost, PublicKey, Seconds, ServerUrl
 from entrypoints.configuration import Configuration, SettingsError
+from entrypoints.logging_setup import LogFormat
 from entrypoints.values import AbsolutePath, ExistingFile, Token, checked_token
 
 PREFIX: Final = "AGENT_"
@@ -63,7 +64,7 @@ class AgentSettings(BaseSettings):
     docker_config: AbsolutePath | None = None
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
+    log_format: LogFormat = "auto"
 
     connect_timeout: Seconds = 10.0
     ping_interval: Seconds = 30.0

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         print(f"The configuration is valid. {_summary(settings)}")
         return EXIT_OK
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging("instadeploy-control-plane", settings.log_level, settings.log_format)
     try:
         if options.command == "reset-token":
             return _reset_token(settings)

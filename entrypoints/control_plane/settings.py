@@ -16,6 +16,7 @@ from domain.errors import InvalidInput
 from domain.fleet.host import ENROLMENT_TTL_S
 from domain.fleet.job import CHANGE_TTL_S, LONGEST_TTL_S, READ_TTL_S
 from entrypoints.configuration import Configuration, SettingsError
+from entrypoints.logging_setup import LogFormat
 from entrypoints.values import AbsolutePath, ExistingFile, Token, split_url
 
 PREFIX: Final = "CONTROL_PLANE_"
@@ -147,7 +148,7 @@ class ControlPlaneSettings(BaseSettings):
     metrics_token: LongToken | None = None
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
+    log_format: LogFormat = "auto"
 
     @property
     def address(self) -> Address:

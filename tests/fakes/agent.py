@@ -66,6 +66,7 @@ class FakeAgent:
             policy=machine.policy,
         )
         self.connection = Connection(
+            manager=self.manager,
             transport=transport,
             plain=None
             if credential.needs_v2

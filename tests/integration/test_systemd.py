@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,15 @@ from pathlib import Path
 import pytest
 
 from adapters.host.systemd import SystemdServiceManager
+from domain.link_status import LinkStatus, Standing
 from tests.support.agent_process import running_agent
 from tests.support.control_plane import ControlPlane
 
 PATIENCE_S = 30.0
+
+
+def is_connected(told: bytes) -> bool:
+    return re.fullmatch(rb"STATUS=Connected: since [\dT:Z-]+, over protocol v1", told) is not None
 
 
 @pytest.fixture
@@ -28,8 +34,14 @@ def test_each_state_is_one_datagram(listening: socket.socket, tmp_path: Path) ->
     manager = SystemdServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify")})
     manager.ready()
     manager.alive()
+    manager.status(LinkStatus(Standing.LOST, "they said:\nREADY=1\0\x1b[1m"))
     manager.stopping()
-    assert [listening.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
+    assert [listening.recv(100) for _ in range(4)] == [
+        b"READY=1",
+        b"WATCHDOG=1",
+        b"STATUS=Not connected: they said: READY=1 [1m",
+        b"STOPPING=1",
+    ]
     assert manager.watchdog_s is None
 
 
@@ -77,9 +89,13 @@ async def test_an_agent_says_that_it_is_ready_and_goes_on_saying_that_it_is_aliv
         running_agent(tmp_path, server_url=plane.url, settings=settings) as agent,
     ):
         await plane.agent()
-        said = {listening.recv(100) for _ in range(4)}
-        assert said == {b"READY=1", b"WATCHDOG=1"}
+        said: set[bytes] = set()
+        while not {b"READY=1", b"WATCHDOG=1"} <= said or not any(map(is_connected, said)):
+            said.add(listening.recv(500))
+        assert {told for told in said if not told.startswith(b"STATUS=")} == {
+            b"READY=1", b"WATCHDOG=1"
+        }  # fmt: skip
         assert await agent.stop() == 0
-    while (last := listening.recv(100)) == b"WATCHDOG=1":
+    while (last := listening.recv(500)) == b"WATCHDOG=1":
         continue
     assert last == b"STOPPING=1"

@@ -243,6 +243,7 @@ class AgentProcess:
                 ),
             ),
             network=FakeNetwork(),
+            manager=FakeServiceManager(),
             clock=clock,
             delays=partial(reconnect_delays, jitter=jitter),
             spread=jitter,

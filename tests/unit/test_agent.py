@@ -305,3 +305,27 @@ async def test_the_service_manager_is_told_that_it_is_ready_alive_and_stopping(
     bench.agent.request_stop()
     await running
     assert bench.parts.manager.told[-1] == "stopping"
+
+
+async def test_a_disk_that_does_not_answer_is_a_hang_and_a_slow_one_is_none(bench: Bench) -> None:
+    bench.parts.manager.watchdog_s = 60.0
+    told = bench.parts.manager.told
+    running, link = await bench.start()
+    await settle()
+    bench.machine.disk.hold()
+    link.to_agent.put_nowait(deploy_frame("j1"))
+    await bench.clock.advance(50)
+    bench.machine.disk.release()
+    await settle()
+    fed = told.count("alive")
+    await bench.clock.advance(60)
+    assert told.count("alive") == fed + 3
+    bench.machine.disk.hold()
+    link.to_agent.put_nowait(deploy_frame("j2"))
+    await bench.clock.advance(59)
+    fed = told.count("alive")
+    await bench.clock.advance(60)
+    assert told.count("alive") == fed
+    bench.machine.disk.release()
+    bench.agent.request_stop()
+    await running

@@ -55,7 +55,7 @@ def test_nothing_has_to_be_set(around: Surroundings) -> None:
         "stop_timeout": 20,
         "metrics_token": None,
         "log_level": "info",
-        "log_format": "text",
+        "log_format": "auto",
     }
     assert settings.address == Address("127.0.0.1", 8080)
     assert warnings_of(settings) == []

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from application.agent.handling import Failed
+from application.log_context import log_fields
 from domain.commands import CheckHealth
 from domain.errors import InvalidInput, UnknownCommand
 from domain.messages import MalformedMessage, RefusedRequest
@@ -77,3 +78,31 @@ async def test_the_log_never_quotes_a_compose_file_or_what_compose_said_of_it(
     assert SECRET in bench.failure("j1").error
     assert SECRET not in caplog.text
     assert "job j1: failed: docker compose config failed with exit code 15" in caplog.text
+
+
+async def test_what_is_logged_of_a_job_is_about_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="application")
+    found: dict[str, set[tuple[tuple[str, str], ...]]] = {}
+
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fields = tuple(sorted(log_fields().items()))
+            found.setdefault(record.getMessage().split(":")[0], set()).add(fields)
+
+    noting = Noting()
+    logging.getLogger("application.agent").addHandler(noting)
+    try:
+        bench.submit("j1", deploy())
+        bench.submit("j2", CheckHealth())
+        await settle()
+    finally:
+        logging.getLogger("application.agent").removeHandler(noting)
+    assert found == {
+        "job j1": {
+            (("command", "DeployCompose"), ("job_id", "j1"), ("project", deploy().project.value))
+        },
+        "job j2": {(("command", "CheckHealth"), ("job_id", "j2"))},
+    }
+    assert log_fields() == {}

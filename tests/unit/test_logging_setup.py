@@ -98,7 +98,7 @@ def test_whatever_a_record_holds_it_is_one_line(text: str) -> None:
 def test_our_layers_say_what_was_asked_for_and_libraries_only_warnings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    configure_logging("debug", "text")
+    configure_logging("test", "debug", "text")
     logging.getLogger("application.agent").debug("ours")
     logging.getLogger("sh.command").info("docker compose -p secret")
     logging.getLogger("websockets.client").debug("Authorization: Bearer secret")
@@ -114,7 +114,7 @@ def test_our_layers_say_what_was_asked_for_and_libraries_only_warnings(
 @pytest.mark.usefixtures("logging_left_alone")
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_each_level_hides_what_is_below_it(capsys: pytest.CaptureFixture[str], level: str) -> None:
-    configure_logging(level, "json")
+    configure_logging("test", level, "json")
     levels = ["debug", "info", "warning", "error"]
     for name in levels:
         logging.getLogger("adapters.x").log(logging.getLevelNamesMapping()[name.upper()], name)

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from application.agent.connection import REFUSED_DELAY_S
 from domain.errors import TransportLost, TransportRefused
+from tests.fakes.clock import settle
 from tests.unit.connecting import Bench
 
 SERIES = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0, 120.0, 120.0]
@@ -216,3 +218,23 @@ async def test_the_log_says_that_the_network_has_changed(
         bench.parts.network.change()
         await bench.clock.advance(1)
     assert "the network has changed; connecting again" in caplog.text
+
+
+async def test_whoever_looks_after_it_is_told_how_the_link_stands() -> None:
+    bench = Bench()
+    bench.transport.failures.extend([LOST, TransportRefused("401", advice="check the token")])
+    async with bench.running():
+        await bench.clock.advance(1.0 + REFUSED_DELAY_S)
+        link = await bench.link()
+        link.lost.set()
+        await settle()
+        told = [str(status) for status in bench.parts.manager.statuses]
+    assert told == [
+        "Connecting",
+        "Not connected: cp.example cannot be reached; connecting again in 1.0 s",
+        "Connecting",
+        "Refused: 401: check the token",
+        "Connecting",
+        "Connected: since 2026-01-31T12:02:01Z, over protocol v1",
+        "Not connected: the link was cut; connecting again in 2.0 s",
+    ]

@@ -38,6 +38,7 @@ from domain.link_messages import (
     PeerError,
     Welcome,
 )
+from domain.link_status import Standing
 from domain.records import EpochBegun, PeerConfirmed, PeerMet
 from domain.session import OPENING_S, SILENCE_S, UNACKNOWLEDGED_S
 from tests.builders import compose_content, deploy, frame, status, stop
@@ -981,3 +982,19 @@ async def test_a_compose_file_is_in_nothing_that_is_said(deploying: DeployingBen
     await deploying.clock.advance(2)
     hello_and_more = json.dumps([m for m in said(link) if m["type"] != "RESPONSE"])
     assert "hunter2" not in hello_and_more
+
+
+async def test_it_is_connected_once_it_is_welcome(bench: Bench) -> None:
+    link = await bench.link()
+    tell(link, CHALLENGE)
+    await settle()
+    assert bench.parts.manager.statuses[-1].standing is Standing.CONNECTING
+    tell(link, Welcome("session", "peer", 0))
+    await settle()
+    status = bench.parts.manager.statuses[-1]
+    assert status.standing is Standing.CONNECTED
+    assert status.detail.endswith("over protocol v2")
+    await bench.reopened(link)
+    assert [one.standing for one in bench.parts.manager.statuses[-4:]] == [
+        Standing.CONNECTED, Standing.LOST, Standing.CONNECTING, Standing.CONNECTED,
+    ]  # fmt: skip

@@ -107,7 +107,7 @@ def test_the_env_file_that_is_named_is_read_and_not_the_one_in_the_working_direc
     path = around.write("agent.env", "AGENT_LOG_LEVEL=error\n")
     around.set(**ENOUGH, AGENT_ENV_FILE=path)
     settings = load_settings()
-    assert (settings.log_level, settings.log_format) == ("error", "text")
+    assert (settings.log_level, settings.log_format) == ("error", "auto")
 
 
 def test_what_is_wrong_in_an_env_file_is_said_like_all_else(around: Surroundings) -> None:

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from adapters.private_file import sync_directory
 from adapters.storage_errors import translated
 from domain.errors import Conflict
 from domain.records import ProcessIdentity, StepExit
@@ -66,7 +67,7 @@ class RunDirectory:
             try:
                 for name, size in sizes.items():
                     _allocate(self.path / name, size)
-                _sync(parent)
+                sync_directory(parent)
             except BaseException:
                 shutil.rmtree(self.path, ignore_errors=True)
                 raise
@@ -168,8 +169,3 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def _sync(directory: Path) -> None:
-    with _opened(directory, os.O_RDONLY | os.O_DIRECTORY) as fd:
-        os.fsync(fd)

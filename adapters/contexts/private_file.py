@@ -5,32 +5,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from adapters.storage_errors import is_full
-from domain.errors import InvalidInput, NoSpace, StorageUnavailable
+from adapters import storage_errors
+from adapters.private_file import open_private, put_private
+from domain.errors import InvalidInput
 
 LARGEST: Final = 1024 * 1024
 _OTHERS: Final = 0o077
 _OTHERS_WRITE: Final = 0o022
-_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
-
-@contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise `NoSpace` or `StorageUnavailable`, which name `path`, in the place of an `OSError`."""
-    try:
-        yield
-    except OSError as exc:
-        if is_full(exc):
-            raise NoSpace(f"no space left on the disk that holds {path}") from exc
-        why = exc.strerror or type(exc).__name__
-        raise StorageUnavailable(f"{path} cannot be used: {why}") from exc
+translated: Final = partial(storage_errors.translated, hints={})
+"""Without the hints, which are about the agent's user."""
 
 
 def read_file(path: Path, *, is_secret: bool) -> bytes | None:
@@ -41,32 +31,18 @@ def read_file(path: Path, *, is_secret: bool) -> bytes | None:
     """
     with translated(path):
         try:
-            fd = os.open(path, _READ)
+            file = open_private(path, follow_links=True)
         except FileNotFoundError:
             return None
-        with os.fdopen(fd, "rb") as file:
-            _check(path, os.fstat(fd), is_secret=is_secret)
+        with file:
+            _check(path, os.fstat(file.fileno()), is_secret=is_secret)
             return file.read(LARGEST)
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace it in one step; 0600 from its first byte. Raises `StorageUnavailable`."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with translated(path):
-        try:
-            fd = os.open(new, _NEW, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(fd)
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        put_private(path, content, replace=True)
 
 
 def make_directory(path: Path) -> None:

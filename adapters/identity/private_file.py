@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from pathlib import Path
 from typing import Final
 
+from adapters.private_file import open_private, put_private
 from adapters.storage_errors import translated
 from domain.errors import InvalidInput
 
@@ -23,7 +23,7 @@ def read_private(path: Path, *, limit: int) -> bytes | None:
     """
     with translated(path):
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            file = open_private(path, follow_links=False)
         except FileNotFoundError:
             return None
         except OSError:
@@ -31,8 +31,8 @@ def read_private(path: Path, *, limit: int) -> bytes | None:
             if path.is_symlink():
                 raise InvalidInput(str(path), "must be a file, and no link to one") from None
             raise
-        with os.fdopen(fd, "rb") as file:
-            _check(path, os.fstat(fd), limit)
+        with file:
+            _check(path, os.fstat(file.fileno()), limit)
             return file.read()
 
 
@@ -43,24 +43,9 @@ def write_private(path: Path, content: bytes, *, replace: bool) -> None:
     where there is a file and it is not to be replaced.
     """
     new = path.with_name(path.name + NEW_SUFFIX)
-    try:
-        with translated(path):
-            new.unlink(missing_ok=True)  # Of one that was killed here.
-            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                while content:
-                    content = content[os.write(fd, content) :]
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            if replace:
-                new.replace(path)
-            else:
-                os.link(new, path)  # A rename would take the name from whoever has it.
-            _sync(path.parent)
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
+    with translated(path):
+        new.unlink(missing_ok=True)  # Of one that was killed here.
+        put_private(path, content, replace=replace, new=new)
 
 
 def _check(path: Path, found: os.stat_result, limit: int) -> None:
@@ -78,11 +63,3 @@ def _check(path: Path, found: os.stat_result, limit: int) -> None:
         )
     if found.st_size > limit:
         raise InvalidInput(str(path), f"is damaged: it has {found.st_size} bytes")
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import hashlib
 import os
 import secrets
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from adapters.private_file import open_private, put_private, sync_directory
 from adapters.storage_errors import translated
 from domain.errors import StorageUnavailable
 
@@ -26,7 +26,6 @@ _HEAD: Final = (
     "# database's: without it, they cannot be read; with both, anybody can. The first key seals;\n"
     "# those below it only open.\n"
 )
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -58,9 +57,8 @@ def keys_in(path: Path) -> tuple[Key, ...]:
 
 
 def _read(path: Path) -> str:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
+    with open_private(path, follow_links=True) as file:
+        status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise StorageUnavailable(f"{path} is no file")
         if status.st_mode & _OTHERS:
@@ -75,22 +73,10 @@ def _make(path: Path) -> None:
     key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
     content = f"{_HEAD}{_KIND} {key}\n".encode("ascii")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        fd = os.open(new, _NEW, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        new.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        put_private(path, content, replace=False)
+    except FileExistsError:
+        sync_directory(path.parent)  # Whoever has made it may not have come so far yet.
 
 
 def _parsed(path: Path, text: str) -> tuple[Key, ...]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from adapters.identity.private_file import read_private
+from adapters.private_file import publish
 from adapters.secrets.backup_cipher import CHUNK_BYTES, OpeningStream, SealingStream, Sink
 from adapters.storage.snapshots.snapshot import Contents, look_through, write_snapshot
 from adapters.storage_errors import translated
@@ -164,19 +165,11 @@ def _verify(path: Path, passphrase: bytes, contents: Contents) -> None:
 
 
 def _publish(new: Path, path: Path, *, force: bool) -> None:
-    if force:
-        new.replace(path)
-    else:
-        try:
-            os.link(new, path)  # A rename would take the name from whoever has it.
-        except FileExistsError:
-            _require_absent(path)
-            raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        publish(new, path, replace=force)
+    except FileExistsError:
+        _require_absent(path)
+        raise
 
 
 def _require_absent(path: Path) -> None:

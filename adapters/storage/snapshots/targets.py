@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection, bindparam, text
 
 from adapters.cancellation import finish
+from adapters.private_file import publish
 from adapters.storage.address import PostgresDatabase, SqliteFile, address_of
 from adapters.storage.failures import translated
 from adapters.storage.postgres import PostgresBackend
@@ -186,12 +187,7 @@ def _take_place(new: Path, path: Path, *, keep: bool) -> str:
     for suffix in _COMPANIONS:
         # SQLite would take them for the new one's.
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    new.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    publish(new, path, replace=True)
     return aside
 
 

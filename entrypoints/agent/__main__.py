@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from application.agent.job_book import JournalFailed
 from application.ports.identity import HostIdentity
 from domain.errors import InstaDeployError, StorageUnavailable
 from domain.identity import fingerprint_of
+from entrypoints.agent.commands import COMMANDS, run
 from entrypoints.agent.container import AgentContainer
 from entrypoints.agent.settings import (
     AgentSettings,
@@ -43,7 +45,10 @@ _UNUSED_ONCE_ENROLLED: Final = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words and words[0] in COMMANDS:
+        return run(words[0], words[1:])
+    options = _parser().parse_args(words)
     try:
         settings = load_settings()
         container = AgentContainer(settings=settings)
@@ -149,14 +154,23 @@ def _warn(warnings: Sequence[str]) -> None:
         print(f"instadeploy-agent: warning: {warning}", file=sys.stderr)
 
 
+_EPILOG: Final = (
+    "It is configured by environment variables, or by the file that AGENT_ENV_FILE names (.env in the "
+    "working directory by default). SERVER_URL and AGENT_SECRET_TOKEN are enough to start, and so are "
+    "SERVER_URL and, the first time, AGENT_ENROLL_TOKEN. Exit codes: 0 stopped when asked to, 1 could not "
+    "start, 78 the configuration is wrong."
+)
+
+
 def _parser() -> argparse.ArgumentParser:
+    commands = "".join(f"\n  {name:<11}{what}" for name, what in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="instadeploy-agent",
-        description="Runs Docker Compose projects on this host for a control plane that it dials.",
-        epilog="It is configured by environment variables, or by the file that AGENT_ENV_FILE names "
-        "(.env in the working directory by default). SERVER_URL and AGENT_SECRET_TOKEN are enough "
-        "to start, and so are SERVER_URL and, the first time, AGENT_ENROLL_TOKEN. Exit codes: "
-        "0 stopped when asked to, 1 could not start, 78 the configuration is wrong.",
+        usage="%(prog)s [-h] [--check | --version]\n       %(prog)s COMMAND ...",
+        description="Runs Docker Compose projects on this host for a control plane that it dials.\n\n"
+        f"Commands, each with a --help of its own:{commands}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=textwrap.fill(_EPILOG),
     )
     parser.add_argument(
         "--check", action="store_true", help="say whether the configuration is valid, and exit"

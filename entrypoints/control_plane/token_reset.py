@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from adapters.private_file import publish
 from adapters.storage_errors import translated
 from application.control_plane.access import Access
 from application.ports.clock import Clock
@@ -43,7 +44,7 @@ def leave_hash(state_dir: Path, token_hash: str) -> None:
             file.write(f"{token_hash}\n".encode("ascii"))
             file.flush()
             os.fsync(fd)
-        new.rename(path)
+        publish(new, path, replace=True)
 
 
 class TokenReset:

@@ -1,0 +1,1 @@
+"""The machine itself, as its administrator changes it."""

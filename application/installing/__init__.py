@@ -1,0 +1,1 @@
+"""Putting the agent on a machine, and taking it away."""

@@ -1,0 +1,297 @@
+"""Making a machine a host: what has to hold before, the steps, and the wait for the control plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from application.installing.changes import (
+    DirectoryStep,
+    DoStep,
+    FileStep,
+    LinkStep,
+    RemoveStep,
+    UnpackStep,
+    UserStep,
+)
+from application.installing.steps import Say, Step, carry_out, plan
+from application.ports.machine import Machine
+from domain.errors import (
+    Conflict,
+    InstaDeployError,
+    InvalidInput,
+    RuntimeUnavailable,
+    TransportLost,
+    TransportRefused,
+)
+from domain.installation import (
+    ENGINE_GROUP,
+    ENROLL_TOKEN,
+    MARK,
+    SECRET_TOKEN,
+    UNIT,
+    USER,
+    Layout,
+    with_settings,
+)
+from domain.link_status import Standing
+
+LOOK_EVERY_S: Final = 0.5
+LAST_LINES: Final = 8
+IDENTITY: Final = "identity.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is installed: a single file to unpack, by `name` (version and digest), or where it is now."""
+
+    file: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the host is to have. What is None stays as it is."""
+
+    server_url: str | None = None
+    control_plane_key: str | None = None
+    ca: bytes | None = None
+    enroll_token: str | None = field(default=None, repr=False)
+    secret_token: str | None = field(default=None, repr=False)
+    wait_s: float = 90.0
+
+
+class Installer:
+    """Puts `program` on the machine, with the unit file and all that it needs."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        program: Program,
+        unit_file: bytes,
+        say: Say,
+        layout: Layout = Layout(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self._machine = machine
+        self._program = program
+        self._unit_file = unit_file
+        self._say = say
+        self._at = layout
+
+    def plan(self, wishes: Wishes) -> list[str]:
+        """The steps that are needed. Raises as `install` does, before it changes anything."""
+        self._check(wishes)
+        return plan(self._steps(wishes))
+
+    def install(self, wishes: Wishes) -> str:
+        """Do it, and wait until the control plane has confirmed; returns how the link stands.
+
+        Raises `Conflict` where something of another's is in the way, `InvalidInput` where a setting is
+        missing, `TransportRefused` and `TransportLost` where the control plane did not confirm, and as
+        `Machine` does. In each case the machine is left as it was.
+        """
+        self._check(wishes)
+        status = ""
+
+        def wait() -> None:
+            nonlocal status
+            status = self._connected(wishes.wait_s)
+
+        steps = [
+            *self._steps(wishes),
+            DoStep("wait until the control plane has confirmed this host", wait),
+            RemoveStep(self._machine, self._credential(ENROLL_TOKEN), "which is used up"),
+            *self._old_releases(),
+        ]
+        carry_out(steps, self._say)
+        return status
+
+    def _old_releases(self) -> Sequence[Step]:
+        """All but the new one and the one before it, from which something may still run."""
+        before = self._machine.look(self._at.current)
+        kept = {self._program.name, (before.target or "").rpartition("/")[2] if before else ""}
+        return [
+            RemoveStep(self._machine, f"{self._at.releases}/{name}", "an old build")
+            for name in self._machine.names_in(self._at.releases)
+            if name not in kept
+        ]
+
+    def _check(self, wishes: Wishes) -> None:
+        machine, at = self._machine, self._at
+        if not machine.has_group(ENGINE_GROUP):
+            raise Conflict(
+                f"there is no group {ENGINE_GROUP}, so Docker Engine is not installed as a package: "
+                "install Docker Engine and Compose first"
+            )
+        unit = machine.look(at.unit)
+        if unit is not None and MARK.encode() not in (unit.content or b""):
+            raise Conflict(
+                f"{at.unit} is there, and was not written by this program: an agent was put here by "
+                f"hand. Stop it (systemctl disable --now {UNIT}), move that file away, and run this again; "
+                f"what it has in {at.state} goes on being used, so it keeps its identity and its projects"
+            )
+        for path in (at.programs, at.settings, at.state, at.platform, at.projects):
+            found = machine.look(path)
+            if found is not None and not found.is_directory and found.target is None:
+                raise Conflict(f"{path} is in the way: it is a file, and has to be a directory")
+        command = machine.look(at.command)
+        if command is not None and command.content != self._command():
+            raise Conflict(f"{at.command} is in the way, and was not written by this program")
+        self._check_settings(wishes)
+
+    def _check_settings(self, wishes: Wishes) -> None:
+        machine, at = self._machine, self._at
+        settings = machine.look(at.settings_file)
+        text = (settings.content or b"").decode("utf-8", "replace") if settings else ""
+        if wishes.server_url is None and "SERVER_URL=" not in text:
+            raise InvalidInput("--server-url", "is missing: where the agent is to connect")
+        has_token = wishes.enroll_token or wishes.secret_token or self.is_enrolled
+        kept = [machine.look(self._credential(name)) for name in (ENROLL_TOKEN, SECRET_TOKEN)]
+        if not has_token and not any(kept):
+            raise InvalidInput(
+                "INSTADEPLOY_ENROLL_TOKEN",
+                "is missing: `instadeploy hosts enroll NAME` gives out a token that is good once",
+            )
+
+    @property
+    def is_enrolled(self) -> bool:
+        """Whether this machine is a host already, so that no token is needed, nor used."""
+        found = self._machine.look(f"{self._at.state}/{IDENTITY}")
+        return found is not None and b'"host_id"' in (found.content or b"")
+
+    def _steps(self, wishes: Wishes) -> Sequence[Step]:
+        machine, at = self._machine, self._at
+        release = f"{at.releases}/{self._program.name}"
+        return [
+            self._agent_as_it_was(),
+            UserStep(machine, USER, at.state, [ENGINE_GROUP]),
+            DirectoryStep(machine, at.programs, 0o755, "root"),
+            DirectoryStep(machine, at.releases, 0o755, "root"),
+            DirectoryStep(machine, at.settings, 0o755, "root"),
+            DirectoryStep(machine, at.credentials, 0o700, "root"),
+            DirectoryStep(machine, at.state, 0o700, USER),
+            DirectoryStep(machine, at.platform, 0o755, "root", holds_others=True),
+            DirectoryStep(machine, at.projects, 0o755, USER, holds_others=True),
+            UnpackStep(machine, self._program.file, release),
+            *self._settings(wishes),
+            LinkStep(machine, at.current, release),
+            FileStep(machine, at.command, self._command(), 0o755),
+            FileStep(machine, at.tmpfiles, _TMPFILES, 0o644, purpose="for the locks"),
+            DoStep(
+                "make the directory of locks", lambda: machine.make_temporary_files(at.tmpfiles)
+            ),
+            FileStep(machine, at.unit, self._unit_file, 0o644),
+            DoStep("have systemd read its files again", machine.reload_units, machine.reload_units),
+            DoStep(
+                "have it started at each boot",
+                lambda: machine.enable(UNIT),
+                lambda: machine.disable(UNIT),
+                lambda: not self._is_enabled(),
+            ),
+            DoStep(f"start {UNIT}", lambda: machine.restart(UNIT), lambda: machine.stop(UNIT)),
+        ]
+
+    def _is_enabled(self) -> bool:
+        unit = self._machine.unit(UNIT)
+        return unit is not None and unit.is_enabled
+
+    def _agent_as_it_was(self) -> Step:
+        """Changes nothing; taken back, which is after all others, it starts the agent that ran before."""
+        before = self._machine.unit(UNIT)
+
+        def undo() -> None:
+            self._machine.reload_units()
+            if before is not None and before.main_pid:
+                self._machine.restart(UNIT)
+
+        return DoStep("", lambda: None, undo)
+
+    def _settings(self, wishes: Wishes) -> Sequence[Step]:
+        machine, at = self._machine, self._at
+        variables = {
+            "SERVER_URL": wishes.server_url,
+            "AGENT_CONTROL_PLANE_KEY": wishes.control_plane_key,
+            "AGENT_CA_FILE": at.ca_file if wishes.ca is not None else None,
+        }
+        wanted = {name: value for name, value in variables.items() if value is not None}
+        steps: list[Step] = [
+            FileStep(
+                machine, at.settings_file, _settings_with(wanted), 0o644, purpose="the settings"
+            )
+        ]
+        if wishes.ca is not None:
+            steps.append(FileStep(machine, at.ca_file, wishes.ca, 0o644))
+        # A host that is enrolled has its key, and needs no token any more.
+        enroll_token = None if self.is_enrolled else wishes.enroll_token
+        for name, token in ((ENROLL_TOKEN, enroll_token), (SECRET_TOKEN, wishes.secret_token)):
+            if token is not None:
+                content = f"{token}\n".encode("ascii")
+                path = self._credential(name)
+                steps.append(
+                    FileStep(machine, path, content, 0o600, purpose="which only root reads")
+                )
+        return steps
+
+    def _connected(self, wait_s: float) -> str:
+        """Wait until it is; returns how the link stands."""
+        until = self._machine.seconds() + wait_s
+        last = ""
+        while True:
+            unit = self._machine.unit(UNIT)
+            link = unit.link if unit is not None else None
+            if unit is None or unit.is_failing:
+                raise RuntimeUnavailable(f"the agent does not run: {self._its_words()}")
+            match link.standing if link else None:
+                case Standing.CONNECTED:
+                    return str(link)
+                case Standing.REFUSED:
+                    raise TransportRefused(str(link), advice=_WHAT_TO_DO)
+                case Standing.LOST if str(link) != last:
+                    last = str(link)
+                    self._say(last)
+            if self._machine.seconds() >= until:
+                why = last or self._its_words()
+                raise TransportLost(f"there is no link after {wait_s:.0f} s: {why}")
+            self._machine.pause(LOOK_EVERY_S)
+
+    def _its_words(self) -> str:
+        try:
+            lines = self._machine.last_lines(UNIT, LAST_LINES)
+        except InstaDeployError as exc:
+            return str(exc)
+        return "; ".join(lines) or "it says nothing"
+
+    def _credential(self, name: str) -> str:
+        return f"{self._at.credentials}/{name}"
+
+    def _command(self) -> bytes:
+        return _COMMAND.format(python=f"{self._at.current}/bin/python").encode()
+
+
+def _settings_with(wanted: Mapping[str, str]) -> Callable[[bytes], bytes]:
+    def content(before: bytes) -> bytes:
+        text = before.decode("utf-8", "surrogateescape") or _SETTINGS_HEAD
+        return with_settings(text, wanted).encode("utf-8", "surrogateescape")
+
+    return content
+
+
+_WHAT_TO_DO: Final = (
+    "a token is good once, and for ten minutes: "
+    "`instadeploy hosts enroll NAME` gives out another one"
+)
+_COMMAND: Final = """\
+#!/bin/sh
+# The agent of this host; `instadeploy-agent --help` says what it can be asked.
+exec {python} -I -m entrypoints.agent "$@"
+"""
+_SETTINGS_HEAD: Final = """\
+# The agent's settings, for its unit: one NAME="value" a line.
+# After a change: systemctl restart instadeploy-agent
+# Secrets do not belong here: they are files in the directory credentials.
+"""
+_TMPFILES: Final = b"""\
+# Where the agent and what it has begun lock projects against each other; see tmpfiles.d(5).
+d /run/lock/instadeploy 0700 instadeploy instadeploy -
+"""

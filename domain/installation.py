@@ -1,0 +1,165 @@
+"""What lies where on a host, and what the agent's settings file has to say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from domain.link_status import LinkStatus
+
+USER: Final = "instadeploy"
+ENGINE_GROUP: Final = "docker"
+UNIT: Final = "instadeploy-agent.service"
+MARK: Final = "X-InstaDeploy-Installed"
+"""A key of the unit files that `install` writes: systemd ignores what begins with X-."""
+ENROLL_TOKEN: Final = "enroll_token"  # noqa: S105 - a file's name
+SECRET_TOKEN: Final = "secret_token"  # noqa: S105
+
+MANY_RESTARTS: Final = 2
+
+_ASSIGNMENT: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Absolute paths of all that an installation has; `root` stands before each, for tests."""
+
+    root: str = ""
+
+    @property
+    def programs(self) -> str:
+        """Of root: builds of the agent, and which one is in use."""
+        return f"{self.root}/opt/instadeploy"
+
+    @property
+    def releases(self) -> str:
+        """A directory for each build."""
+        return f"{self.programs}/releases"
+
+    @property
+    def current(self) -> str:
+        """A link to the build in use."""
+        return f"{self.programs}/current"
+
+    @property
+    def command(self) -> str:
+        """What people type."""
+        return f"{self.root}/usr/local/bin/instadeploy-agent"
+
+    @property
+    def settings(self) -> str:
+        """Of root, and readable by all: settings, but no secrets."""
+        return f"{self.root}/etc/instadeploy"
+
+    @property
+    def settings_file(self) -> str:
+        """Variables, for the unit."""
+        return f"{self.settings}/agent.env"
+
+    @property
+    def ca_file(self) -> str:
+        """Certificates to trust beside the system's."""
+        return f"{self.settings}/ca.pem"
+
+    @property
+    def credentials(self) -> str:
+        """Of root alone: each file is a credential that systemd hands to the unit."""
+        return f"{self.settings}/credentials"
+
+    @property
+    def state(self) -> str:
+        """Of the agent's user alone."""
+        return f"{self.root}/var/lib/instadeploy"
+
+    @property
+    def platform(self) -> str:
+        """Where projects, and whatever else belongs to the host's workload, are."""
+        return f"{self.root}/opt/platform"
+
+    @property
+    def projects(self) -> str:
+        """A directory for each project."""
+        return f"{self.platform}/projects"
+
+    @property
+    def unit(self) -> str:
+        """The unit file."""
+        return f"{self.root}/etc/systemd/system/{UNIT}"
+
+    @property
+    def tmpfiles(self) -> str:
+        """Says that the directory of locks is made at each boot."""
+        return f"{self.root}/etc/tmpfiles.d/instadeploy.conf"
+
+
+class UnitActivity(StrEnum):
+    """systemd's own words."""
+
+    ACTIVE = "active"
+    ACTIVATING = "activating"
+    RELOADING = "reloading"
+    INACTIVE = "inactive"
+    DEACTIVATING = "deactivating"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """A unit as systemd has it. `exit_status` is that of the last run of its main process."""
+
+    activity: UnitActivity
+    is_enabled: bool = False
+    main_pid: int = 0
+    status_text: str = ""
+    exit_status: int = 0
+    restarts: int = 0
+    since: str = ""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it has ended for good, or again and again."""
+        is_given_up = self.activity in (UnitActivity.FAILED, UnitActivity.INACTIVE)
+        return is_given_up or (self.main_pid == 0 and self.restarts >= MANY_RESTARTS)
+
+    @property
+    def link(self) -> LinkStatus | None:
+        """How the agent's link stands, where the agent says so."""
+        return LinkStatus.of(self.status_text)
+
+
+def with_settings(text: str, wanted: Mapping[str, str | None]) -> str:
+    """A settings file in which these variables have these values, and None are not there.
+
+    What else stands in it is its owner's, and stays.
+    """
+    kept = []
+    left = dict(wanted)
+    for line in text.splitlines():
+        found = _ASSIGNMENT.match(line)
+        if found is None or found[1] not in wanted:
+            kept.append(line)
+        elif (value := left.pop(found[1], None)) is not None:
+            kept.append(f"{found[1]}={quoted(value)}")
+    kept += [f"{name}={quoted(value)}" for name, value in left.items() if value is not None]
+    return "".join(f"{line}\n" for line in kept)
+
+
+def settings_in(text: str) -> dict[str, str]:
+    """The variables of such a file, as far as this program writes them."""
+    found = {}
+    for line in text.splitlines():
+        match = _ASSIGNMENT.match(line)
+        if match is not None:
+            value = line[match.end() :].strip()
+            if len(value) > 1 and value[0] == value[-1] == '"':
+                value = re.sub(r"\\(.)", r"\1", value[1:-1])
+            found[match[1]] = value
+    return found
+
+
+def quoted(value: str) -> str:
+    """A value as systemd.exec(5) reads it from an EnvironmentFile=."""
+    return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'

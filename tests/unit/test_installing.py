@@ -1,0 +1,294 @@
+"""Installing and taking away: all of it or nothing, however often, and whatever fails in between."""
+
+from __future__ import annotations
+
+import pytest
+
+from application.installing.install import Installer, Program, Wishes
+from application.installing.uninstall import Uninstaller
+from application.ports.machine import Kept
+from domain.errors import (
+    Busy,
+    Conflict,
+    InstaDeployError,
+    InvalidInput,
+    RuntimeUnavailable,
+    TransportLost,
+    TransportRefused,
+)
+from domain.installation import Layout, settings_in
+from tests.fakes.local_machine import FakeLocalMachine
+
+AT = Layout()
+UNIT_FILE = b"[Unit]\nX-InstaDeploy-Installed=yes\n"
+WISHES = Wishes("wss://cp.example/ws", "sha256:ab", enroll_token="ide_secret")
+IDENTITY = Kept(0o600, "instadeploy", b'{"host_id": "host_1"}')
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.machine = FakeLocalMachine()
+        self.said: list[str] = []
+
+    def installer(self, name: str = "1.0.0-a", file: str = "/tmp/agent") -> Installer:
+        return Installer(self.machine, Program(file, name), UNIT_FILE, self.said.append)
+
+    def install(self, wishes: Wishes = WISHES, name: str = "1.0.0-a") -> str:
+        status = self.installer(name).install(wishes)
+        self.machine.paths[f"{AT.state}/identity.json"] = IDENTITY
+        return status
+
+    def uninstall(
+        self, *, purge: bool = False, projects: bool = False, force: bool = False
+    ) -> None:
+        Uninstaller(self.machine, self.said.append).uninstall(
+            purge=purge, projects=projects, force=force
+        )
+
+    def content(self, path: str) -> bytes:
+        found = self.machine.look(path)
+        assert found is not None
+        assert found.content is not None
+        return found.content
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+class TestInstalling:
+    def test_a_fresh_machine_becomes_a_host(self, bench: Bench) -> None:
+        assert bench.install() == "Connected: since now"
+        machine = bench.machine
+        assert machine.users["instadeploy"] == {"instadeploy", "docker"}
+        assert machine.look(AT.state) == Kept(0o700, "instadeploy")
+        assert machine.look(AT.credentials) == Kept(0o700, "root")
+        assert machine.look(AT.projects) == Kept(0o755, "instadeploy")
+        assert bench.content(AT.unit) == UNIT_FILE
+        current = machine.look(AT.current)
+        assert current is not None
+        assert current.target == f"{AT.releases}/1.0.0-a"
+        assert (
+            f'exec {AT.current}/bin/python -I -m entrypoints.agent "$@"'.encode()
+            in bench.content(AT.command)
+        )
+        assert settings_in(bench.content(AT.settings_file).decode()) == {
+            "SERVER_URL": "wss://cp.example/ws",
+            "AGENT_CONTROL_PLANE_KEY": "sha256:ab",
+        }
+        assert machine.enabled == {"instadeploy-agent.service"}
+
+    def test_a_token_is_for_root_alone_and_gone_when_it_is_used_up(self, bench: Bench) -> None:
+        written: list[Kept] = []
+        restart = bench.machine.restart
+
+        def looking(unit: str) -> None:
+            found = bench.machine.look(f"{AT.credentials}/enroll_token")
+            assert found is not None
+            written.append(found)
+            restart(unit)
+
+        bench.machine.restart = looking  # type: ignore[method-assign]
+        bench.install()
+        assert written == [Kept(0o600, "root", b"ide_secret\n")]
+        assert bench.machine.names_in(AT.credentials) == []
+        assert not [one for one in bench.said if "ide_secret" in one]
+
+    def test_a_bearer_token_stays(self, bench: Bench) -> None:
+        bench.install(Wishes("wss://cp.example/ws", secret_token="idh_secret"))
+        assert bench.content(f"{AT.credentials}/secret_token") == b"idh_secret\n"
+
+    def test_again_nothing_is_to_be_done_but_to_start_it_anew(self, bench: Bench) -> None:
+        bench.install()
+        before = bench.machine.picture()
+        bench.machine.did.clear()
+        bench.install(Wishes())
+        assert bench.machine.picture() == before
+        assert bench.machine.did == ["make temporary files", "reload", "restart"]
+
+    def test_a_host_that_is_one_already_needs_and_uses_no_token(self, bench: Bench) -> None:
+        bench.install()
+        bench.machine.did.clear()
+        bench.install(WISHES)
+        assert not [what for what in bench.machine.did if "token" in what]
+
+    def test_what_its_owner_has_set_stays(self, bench: Bench) -> None:
+        bench.install()
+        own = b"# mine\nAGENT_MAX_PARALLEL=2\n" + bench.content(AT.settings_file)
+        bench.machine.write(AT.settings_file, own, 0o644, "root")
+        bench.install(Wishes("wss://other.example/ws", ca=b"certificates"))
+        text = bench.content(AT.settings_file).decode()
+        assert text.startswith("# mine\nAGENT_MAX_PARALLEL=2\n")
+        assert settings_in(text)["SERVER_URL"] == "wss://other.example/ws"
+        assert settings_in(text)["AGENT_CA_FILE"] == AT.ca_file
+        assert bench.content(AT.ca_file) == b"certificates"
+
+    def test_an_upgrade_keeps_the_build_before_and_no_older_one(self, bench: Bench) -> None:
+        for name in ("1.0.0-a", "1.1.0-b", "1.2.0-c"):
+            bench.install(name=name)
+        assert bench.machine.names_in(AT.releases) == ["1.1.0-b", "1.2.0-c"]
+
+    def test_a_plan_changes_nothing_and_is_what_is_done(self, bench: Bench) -> None:
+        before = bench.machine.picture()
+        planned = bench.installer().plan(WISHES)
+        assert bench.machine.picture() == before
+        assert bench.machine.did == []
+        bench.install()
+        assert [one for one in bench.said if one in planned] == planned
+        assert [one for one in bench.said if one not in planned] == [
+            "wait until the control plane has confirmed this host",
+            f"remove {AT.credentials}/enroll_token, which is used up",
+        ]
+
+
+class TestWhatFails:
+    @pytest.mark.parametrize("is_upgrade", [False, True])
+    def test_whatever_fails_the_machine_is_left_as_it_was(self, is_upgrade: bool) -> None:
+        failures = 0
+        while True:
+            bench = Bench()
+            if is_upgrade:
+                bench.install()
+            before = bench.machine.picture()
+            bench.machine.fails_at = failures
+            wishes = Wishes("wss://other.example/ws", enroll_token="t", secret_token="s", ca=b"c")
+            try:
+                bench.installer("1.1.0-b").install(wishes)
+            except InstaDeployError:
+                assert bench.machine.picture() == before, failures
+                failures += 1
+            else:
+                break
+        assert failures >= (8 if is_upgrade else 18)
+
+    def test_an_upgrade_that_does_not_connect_leaves_the_agent_before_running(
+        self, bench: Bench
+    ) -> None:
+        bench.install()
+        bench.machine.statuses = ["Refused: 401: no such key"]
+        before = bench.machine.picture()
+        with pytest.raises(TransportRefused):
+            bench.install(Wishes("wss://wrong.example/ws"), "1.1.0-b")
+        assert bench.machine.picture() == before
+        assert bench.machine.did[-1] == "restart"
+        assert bench.machine.running is not None
+        assert bench.machine.running.main_pid
+
+    def test_interrupted_it_takes_back_too(self, bench: Bench) -> None:
+        before = bench.machine.picture()
+
+        def interrupted(seconds: float) -> None:
+            raise KeyboardInterrupt
+
+        bench.machine.pause = interrupted  # type: ignore[method-assign]
+        bench.machine.statuses = ["Connecting"]
+        with pytest.raises(KeyboardInterrupt):
+            bench.install()
+        assert bench.machine.picture()[0] == before[0]  # type: ignore[index]
+
+    def test_a_refusal_says_what_to_do(self, bench: Bench) -> None:
+        bench.machine.statuses = ["Connecting", "Refused: HTTP 401: the token is used"]
+        with pytest.raises(TransportRefused, match="the token is used") as refused:
+            bench.install()
+        assert "hosts enroll" in refused.value.advice
+
+    def test_no_way_to_the_control_plane_is_said_while_it_waits_and_at_last(
+        self, bench: Bench
+    ) -> None:
+        bench.machine.statuses = ["Connecting", "Not connected: no such host", "Connecting"]
+        with pytest.raises(TransportLost, match="no such host"):
+            bench.install()
+        assert bench.said.count("Not connected: no such host") == 1
+        assert bench.machine.now == pytest.approx(WISHES.wait_s, abs=1)
+
+    def test_an_agent_that_does_not_start_is_quoted(self, bench: Bench) -> None:
+        bench.machine.starts = False
+        with pytest.raises(RuntimeUnavailable, match="it said this"):
+            bench.install()
+
+    def test_what_another_has_put_there_is_left_alone(self, bench: Bench) -> None:
+        bench.machine.paths[AT.unit] = Kept(0o644, "root", b"[Unit]\n")
+        before = bench.machine.picture()
+        with pytest.raises(Conflict, match="by hand"):
+            bench.install()
+        assert bench.machine.picture() == before
+
+    @pytest.mark.parametrize("path", [AT.programs, AT.settings, AT.state, AT.projects, AT.command])
+    def test_a_path_that_is_taken(self, bench: Bench, path: str) -> None:
+        bench.machine.paths[path] = Kept(0o644, "root", b"somebody's")
+        with pytest.raises(Conflict, match=path):
+            bench.install()
+
+    def test_without_docker_it_says_so(self, bench: Bench) -> None:
+        bench.machine.groups.discard("docker")
+        with pytest.raises(Conflict, match="Docker Engine"):
+            bench.install()
+
+    @pytest.mark.parametrize(
+        ("wishes", "field"),
+        [
+            (Wishes(enroll_token="t"), "--server-url"),
+            (Wishes("wss://cp.example/ws"), "INSTADEPLOY_ENROLL_TOKEN"),
+        ],
+    )
+    def test_what_is_missing(self, bench: Bench, wishes: Wishes, field: str) -> None:
+        with pytest.raises(InvalidInput) as missing:
+            bench.install(wishes)
+        assert missing.value.field == field
+        assert bench.machine.did == []
+
+
+class TestTakingAway:
+    def test_projects_settings_and_state_stay(self, bench: Bench) -> None:
+        bench.install()
+        bench.machine.paths[f"{AT.projects}/blog"] = Kept(0o755, "instadeploy")
+        bench.uninstall()
+        left = set(bench.machine.paths)
+        assert {f"{AT.projects}/blog", AT.settings_file, f"{AT.state}/identity.json"} <= left
+        assert not {AT.unit, AT.command, AT.programs, AT.tmpfiles} & left
+        assert bench.machine.enabled == set()
+        assert bench.machine.running is not None
+        assert not bench.machine.running.main_pid
+        bench.install(Wishes())
+
+    def test_purged_nothing_is_left_but_projects(self, bench: Bench) -> None:
+        bench.install()
+        bench.machine.paths[f"{AT.projects}/blog"] = Kept(0o755, "instadeploy")
+        bench.uninstall(purge=True)
+        assert set(bench.machine.paths) == {AT.platform, AT.projects, f"{AT.projects}/blog"}
+        assert "instadeploy" not in bench.machine.users
+
+    def test_projects_go_where_that_is_asked_for(self, bench: Bench) -> None:
+        bench.install()
+        bench.machine.paths[f"{AT.projects}/Blog"] = Kept(0o755, "instadeploy")
+        bench.uninstall(projects=True)
+        assert "take down blog" in bench.machine.did
+        assert bench.machine.names_in(AT.projects) == []
+
+    def test_not_while_something_is_deployed_unless_forced(self, bench: Bench) -> None:
+        bench.install()
+        assert bench.machine.running is not None
+        bench.machine.processes = [bench.machine.running.main_pid, 4711]
+        with pytest.raises(Busy):
+            bench.uninstall()
+        bench.uninstall(force=True)
+        assert bench.machine.look(AT.unit) is None
+
+    def test_again_it_goes_on_where_it_failed(self, bench: Bench) -> None:
+        bench.install()
+        failures = 0
+        while True:
+            bench.machine.fails_at = failures
+            try:
+                bench.uninstall(purge=True)
+            except InstaDeployError:
+                failures += 1
+            else:
+                break
+        assert failures > 2
+        assert set(bench.machine.paths) == {AT.platform, AT.projects}
+        bench.machine.fails_at = None
+        bench.machine.did.clear()
+        bench.uninstall(purge=True)
+        assert bench.machine.did == []

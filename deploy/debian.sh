@@ -61,3 +61,10 @@ apt_install() {
     quietly apt_get update || die "apt-get update failed; see above"
     quietly apt_get install --no-install-recommends "$@" || die "could not install $*; see above"
 }
+
+# Where this machine gets a release of Debian from, by its code name: a mirror may be all it can reach.
+archive_address() {
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(REPO_URI)' \
+        'Created-By: Packages' "Codename: $1" 'Component: main' | head -n 1
+}

@@ -3,7 +3,7 @@
 #
 # Installs what is missing from the distribution's own packages (Debian, Ubuntu) and starts the
 # engine if nothing has. Harmless and quick when all is there. Needs root or sudo only where
-# something has to be done.
+# something has to be done. With `packages`, only installs, for a system that is not running.
 set -euo pipefail
 
 # shellcheck source=deploy/debian.sh
@@ -20,6 +20,12 @@ export DOCKER_HOST=${AGENT_DOCKER_HOST:-$DEFAULT_ENGINE}
 unset DOCKER_CONTEXT
 
 main() {
+    if [ "${1:-}" = packages ]; then
+        find_distribution
+        have dockerd || install_docker "Docker Engine"
+        compose_is_there || install_compose
+        return
+    fi
     if compose_is_there && engine_answers; then
         return
     fi
@@ -126,7 +132,7 @@ install_compose() {
 install_compose_of_debian_13() {
     local archive work
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    archive=$(archive_address)
+    archive=$(archive_address bookworm)
     [ -n "$archive" ] || die "apt's sources name no archive of Debian 12"
     work=$(mktemp --directory)
     # shellcheck disable=SC2064
@@ -148,13 +154,6 @@ install_compose_of_debian_13() {
 apt_get_there() {
     apt_get -o "Dir::Etc::SourceList=$PWD/sources.list" -o Dir::Etc::SourceParts=/dev/null \
         -o "Dir::State::Lists=$PWD/lists" -o "Dir::Cache=$PWD/cache" -o Acquire::Languages=none "$@"
-}
-
-# Where this machine gets Debian 12 from: a mirror may be all it can reach.
-archive_address() {
-    # shellcheck disable=SC2016
-    apt-get indextargets --format '$(REPO_URI)' \
-        'Created-By: Packages' 'Codename: bookworm' 'Component: main' | head -n 1
 }
 
 start_engine() {
@@ -180,4 +179,4 @@ give_up_on_engine() {
     die "Docker Engine does not answer within $START_S s: $engine_error"
 }
 
-main
+main "$@"

@@ -6,14 +6,13 @@ own network, and the two addresses are the same in every pair.
 
 from __future__ import annotations
 
-import ctypes
 import secrets
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, Self
+
+from tests.support.namespaces import inside
 
 Direction = Literal["to the agent", "to the control plane"]
 TO_AGENT: Final = "to the agent"
@@ -23,8 +22,6 @@ BOTH: Final[tuple[Direction, ...]] = (TO_AGENT, TO_PEER)
 AGENT_ADDRESS: Final = "10.77.0.2"
 PEER_ADDRESS: Final = "10.77.0.1"
 PORT: Final = 8443
-_CLONE_NEWNET: Final = 0x40000000
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Network:
@@ -62,7 +59,7 @@ class Network:
 
     def listener(self, _port: int = 0) -> socket.socket:
         """A socket on the control plane's side, which does not listen yet."""
-        with _inside(self._peer_side):
+        with inside(Path("/run/netns", self._peer_side)):
             one = socket.socket()
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind((PEER_ADDRESS, PORT))
@@ -107,23 +104,6 @@ class Network:
 
 def _in(side: str) -> tuple[str, ...]:
     return ("nsenter", f"--net=/run/netns/{side}")
-
-
-@contextmanager
-def _inside(side: str) -> Iterator[None]:
-    """This thread makes sockets there."""
-    with Path("/proc/thread-self/ns/net").open("rb") as here:
-        with Path("/run/netns", side).open("rb") as there:
-            _set_namespace(there.fileno())
-        try:
-            yield
-        finally:
-            _set_namespace(here.fileno())
-
-
-def _set_namespace(fd: int) -> None:
-    if _LIBC.setns(fd, _CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _run(*command: str) -> None:

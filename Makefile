@@ -27,7 +27,7 @@ PACKAGING := $(VENV)/.packaging-ready
 .PHONY: help
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
-		| while IFS=$$'\t' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
+		| while IFS=$$'\t' read -r target text; do printf '  make %-15s %s\n' "$$target" "$$text"; done
 
 .PHONY: demo
 demo: $(READY) image curl ## Tell the whole story: control plane, host, deployment, rollback; KEEP=1 leaves it running
@@ -38,7 +38,7 @@ demo-stop: ## End what `make demo KEEP=1` left running
 	@examples/demo.sh stop
 
 .PHONY: test
-test: $(READY) image strace tmux fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
+test: $(READY) image test-host-image strace tmux fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: simulate
@@ -56,6 +56,10 @@ test-faults: $(READY) image ## Make faults by the thousand on the real engine, f
 	@status=0; FAULT_INJECTIONS=$(INJECTIONS) FAULT_COUNTS=$(CURDIR)/.cache/faults.jsonl \
 		$(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS) || status=$$?; \
 		$(BIN)/python -m tests.faults.summary .cache/faults.jsonl .cache/faults.json; exit $$status
+
+.PHONY: test-host
+test-host: $(READY) image test-host-image ## Boot machines with systemd and an engine of their own, and try them
+	$(BIN)/python -m pytest -n 0 tests/host $(ARGS)
 
 .PHONY: test-fleet
 test-fleet: $(READY) postgres ## Let 500 agents of v2 and 50 of v1 loose on the control plane, on both databases
@@ -129,6 +133,10 @@ engine: ## Install Docker Engine and Compose v2 where they are missing, and star
 .PHONY: image
 image: engine ## Make the image that the tests and the demo run, without a registry
 	@deploy/test-image.sh
+
+.PHONY: test-host-image
+test-host-image: engine ## Make the machines that tests/host boots; takes minutes the first time
+	@deploy/test-host.sh
 
 .PHONY: curl
 curl:

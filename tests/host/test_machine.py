@@ -182,6 +182,17 @@ async def test_a_unit_may_not_have_more_memory_than_it_is_given(shared_host: Tes
     assert result.text in ("oom-kill", "signal")
 
 
+async def test_clock_and_kernel_of_the_machine_it_runs_on_are_out_of_its_reach(
+    shared_host: TestHost,
+) -> None:
+    for attempt in (
+        ("sh", "-c", "echo 5 >/proc/sys/kernel/panic"),
+        ("date", "--set", "2030-01-01"),
+    ):
+        assert (await shared_host.run(*attempt, check=False)).returncode != 0
+    await shared_host.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+
+
 async def test_an_engine_of_its_own_runs_a_project_and_runs_it_again_after_a_reboot(
     docker_host: TestHost,
 ) -> None:

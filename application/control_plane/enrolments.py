@@ -10,11 +10,13 @@ from application.control_plane.times import seconds_now
 from application.ports.clock import Clock
 from application.ports.host_directory import HostDirectory
 from application.ports.randomness import Randomness
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, InvalidInput, NotFound
 from domain.fleet.access import ENROLMENT_PREFIX, HOST_PREFIX, Permission, Principal
 from domain.fleet.audit import noted_by
 from domain.fleet.host import (
     ENROLMENT_TTL_S,
+    LONGEST_ENROLMENT_S,
+    SHORTEST_ENROLMENT_S,
     Credential,
     Enrolment,
     EnrolmentId,
@@ -61,8 +63,16 @@ class Enrolments:
         self._clock = clock
         self._ttl_s = ttl_s
 
-    async def create(self, name: HostName, labels: Labels, by: Principal) -> EnrolmentToken:
-        """Make one; raises `Conflict` where the name is taken, and `NotPermitted`."""
+    async def create(
+        self, name: HostName, labels: Labels, by: Principal, *, ttl_s: float | None = None
+    ) -> EnrolmentToken:
+        """Make one, good for `ttl_s` or as long as usual.
+
+        Raises `Conflict` where the name is taken, `NotPermitted`, and `InvalidInput`.
+        """
+        if ttl_s is not None and not SHORTEST_ENROLMENT_S <= ttl_s <= LONGEST_ENROLMENT_S:
+            bounds = f"{SHORTEST_ENROLMENT_S:g} to {LONGEST_ENROLMENT_S:g}"
+            raise InvalidInput("ttl_s", f"must be {bounds} seconds")
         check_labels(labels, by, Permission.ENROLMENTS_WRITE)
         now = seconds_now(self._clock)
         token = ENROLMENT_PREFIX + self._randomness.token()
@@ -71,7 +81,7 @@ class Enrolments:
             name,
             labels,
             created_at=now,
-            expires_at=now + self._ttl_s,
+            expires_at=now + (ttl_s or self._ttl_s),
             created_by=by.name,
         )
         noted = noted_by(

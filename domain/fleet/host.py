@@ -15,6 +15,8 @@ HostId = NewType("HostId", str)
 EnrolmentId = NewType("EnrolmentId", str)
 
 ENROLMENT_TTL_S: Final = 600.0
+SHORTEST_ENROLMENT_S: Final = 60.0
+LONGEST_ENROLMENT_S: Final = 86_400.0
 """So long a one-use token is good: long enough to be pasted, too short to be found."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")

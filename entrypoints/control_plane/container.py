@@ -59,6 +59,7 @@ from application.ports.password_hasher import PasswordHasher
 from application.ports.payload_cipher import PayloadCipher
 from application.ports.people import People
 from application.ports.randomness import Randomness
+from entrypoints.control_plane.agent_file import AgentFile
 from entrypoints.control_plane.rest.metrics import Metrics
 from entrypoints.control_plane.rest.parts import Parts
 from entrypoints.control_plane.settings import ControlPlaneSettings
@@ -67,6 +68,7 @@ from entrypoints.control_plane.token_reset import TokenReset
 SIGNER_FILE = "identity.json"
 PAYLOAD_KEY_FILE = "payload.key"
 DATABASE_FILE = "control-plane.db"
+AGENT_FILE = "agent"
 
 
 def _directory(database: Database) -> SqlHostDirectory:
@@ -171,7 +173,9 @@ def _parts(
         check_ready=check_ready,
         control_plane_key=signer.public_key,
         fingerprint=cipher.fingerprint,
+        agent_file=AgentFile(settings.agent_file or settings.state_dir / AGENT_FILE),
         public_url=settings.public_url or "",
+        ca_pem=settings.ca_pem(),
         **parts,  # type: ignore[arg-type]
     )
 

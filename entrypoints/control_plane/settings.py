@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,12 @@ from entrypoints.values import AbsolutePath, ExistingFile, Token, split_url
 PREFIX: Final = "CONTROL_PLANE_"
 SHORTEST_TOKEN: Final = 32
 MOST_PROXIES: Final = 64
+MOST_CA_BYTES: Final = 64 * 1024
+"""It becomes a part of /install.sh, which everybody may ask for: some authorities, and no whole store."""
+
+_CERTIFICATE: Final = re.compile(
+    r"-----BEGIN CERTIFICATE-----\r?\n[A-Za-z0-9+/=\r\n]+-----END CERTIFICATE-----"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,8 @@ class ControlPlaneSettings(BaseSettings):
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
     tls_cert_file: ExistingFile | None = None
     tls_key_file: ExistingFile | None = None
+    agent_file: ExistingFile | None = None
+    ca_file: ExistingFile | None = None
     trusted_proxies: Annotated[str, AfterValidator(_proxies)] = ""
 
     change_ttl: Ttl = CHANGE_TTL_S
@@ -165,6 +174,23 @@ class ControlPlaneSettings(BaseSettings):
         """Whether TLS ends here."""
         return self.tls_cert_file is not None
 
+    def ca_pem(self) -> str:
+        """The certificates of `ca_file`, and nothing else that stands there; raises `SettingsError`."""
+        if self.ca_file is None:
+            return ""
+        try:
+            with self.ca_file.open("rb") as file:
+                text = file.read(MOST_CA_BYTES + 1).decode("latin-1")
+            found = "\n".join(_CERTIFICATE.findall(text))
+            ssl.create_default_context(cadata=found)
+        except (ssl.SSLError, OSError, ValueError):
+            found, text = "", ""
+        if not found or len(text) > MOST_CA_BYTES:
+            raise SettingsError(
+                [f"{PREFIX}CA_FILE: must hold PEM certificates, {MOST_CA_BYTES >> 10} KiB at most"]
+            )
+        return found
+
     def tls_context(self) -> ssl.SSLContext:
         """The certificate of the settings, loaded; raises `SettingsError`."""
         assert self.tls_cert_file is not None
@@ -194,6 +220,11 @@ def load_settings() -> ControlPlaneSettings:
     elif not missing:
         try:
             settings.tls_context()
+        except SettingsError as exc:
+            problems += exc.problems
+    if "ca_file" not in wrong:
+        try:
+            settings.ca_pem()
         except SettingsError as exc:
             problems += exc.problems
     if problems:

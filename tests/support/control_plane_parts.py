@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from adapters.wire.stored_commands import WireCommands
 from application.control_plane.access import Access
@@ -31,6 +32,7 @@ from domain.fleet.host import Host, HostId
 from domain.fleet.link_state import Heard, Recorded
 from domain.fleet.people import AccessToken, TokenId, TokenKind, UserName
 from domain.link_messages import OutputChunk, SequencedSaid
+from entrypoints.control_plane.agent_file import AgentFile
 from entrypoints.control_plane.rest.metrics import Metrics
 from entrypoints.control_plane.rest.parts import Parts
 from tests.contracts.fleet import a_host, a_key_host, hashed
@@ -101,6 +103,8 @@ class ControlPlane:
     metrics: Metrics = field(default_factory=Metrics)
     ttls: UsualTtls = field(default_factory=UsualTtls)
     public_url: str = ""
+    agent_path: Path = Path("/nonexistent/agent")
+    ca_pem: str = ""
 
     def __post_init__(self) -> None:
         fleet, clock, links = self.fleet, self.clock, self.links
@@ -165,6 +169,7 @@ class ControlPlane:
             store=fleet.jobs, submitting=self.submitting, payloads=self.payloads, jobs=self.jobs
         )
         self.following = Following(store=fleet.jobs, happenings=self.happenings, clock=clock)
+        self.agent_file = AgentFile(self.agent_path)
         self.measuring = Measuring(
             store=fleet.jobs, links=links, happenings=self.happenings, clock=clock
         )
@@ -190,7 +195,9 @@ class ControlPlane:
             metrics=self.metrics,
             check_ready=self.check_ready,
             control_plane_key=KEY,
+            agent_file=self.agent_file,
             public_url=self.public_url,
+            ca_pem=self.ca_pem,
         )
 
     async def check_ready(self) -> None:

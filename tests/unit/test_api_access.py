@@ -21,7 +21,15 @@ from tests.support.asgi import client_of
 from tests.support.control_plane_parts import ADMIN, METRICS_TOKEN, ControlPlane
 from tests.unit.api import Api, problem_in, serving
 
-PUBLIC = {"/healthz", "/readyz", "/api/v1/openapi.json", "/api/v1/setup", "/api/v1/login"}
+PUBLIC = {
+    "/healthz",
+    "/readyz",
+    "/install.sh",
+    "/agent",
+    "/api/v1/openapi.json",
+    "/api/v1/setup",
+    "/api/v1/login",
+}
 
 
 @pytest.fixture

@@ -66,13 +66,15 @@ def results() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 @pytest.mark.parametrize(("name", "operation"), ASKING, ids=[name for name, _ in ASKING])
 async def test_what_is_asked_as_in_the_example_is_answered_so(
-    name: str, operation: dict[str, Any]
+    name: str, operation: dict[str, Any], tmp_path: Path
 ) -> None:
     method, path = name.split()
     first, *others = examples_in(operation["requestBody"]["content"][JSON])
     status = next(one for one in ("202", "201") if one in operation["responses"])
     expected = operation["responses"][status]["content"][JSON]["example"]
-    plane = ControlPlane(public_url="https://control-plane.example")
+    agent = tmp_path / "agent"
+    agent.touch()
+    plane = ControlPlane(public_url="https://control-plane.example", agent_path=agent)
     async with serving(plane) as api:
         if operation["operationId"] not in ("create_enrolment", "create_token_host"):
             await plane.fleet.hosts.add(fleet.WEB_1, hashed("web-1"))

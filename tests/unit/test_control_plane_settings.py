@@ -46,6 +46,8 @@ def test_nothing_has_to_be_set(around: Surroundings) -> None:
         "public_url": None,
         "tls_cert_file": None,
         "tls_key_file": None,
+        "agent_file": None,
+        "ca_file": None,
         "trusted_proxies": "",
         "change_ttl": 604800.0,
         "read_ttl": 60.0,

@@ -15,6 +15,7 @@ from entrypoints.control_plane.rest.enrolments import enrolments_router
 from entrypoints.control_plane.rest.guard import Guard, NoTokensInUrls
 from entrypoints.control_plane.rest.headers import SecurityHeaders
 from entrypoints.control_plane.rest.hosts import hosts_router
+from entrypoints.control_plane.rest.installing import installing_router
 from entrypoints.control_plane.rest.jobs import jobs_router
 from entrypoints.control_plane.rest.openapi import document_of
 from entrypoints.control_plane.rest.parts import Parts
@@ -41,6 +42,7 @@ def create_app(parts: Parts) -> FastAPI:
         jobs_router(parts),
         people_router(parts),
         audit_router(parts),
+        installing_router(parts),
         service_router(parts),
     ):
         # Their routes as they are: what is included is resolved anew for each request.

@@ -14,9 +14,10 @@ from domain.identity import fingerprint_of
 from entrypoints.control_plane.rest import host_views
 from entrypoints.control_plane.rest.conditions import NO_KEY, IdPath, PageQuery
 from entrypoints.control_plane.rest.guard import By, GuardedRoute, needs
+from entrypoints.control_plane.rest.install_script import INSTALL_PATH, agents_url_of, base_url
 from entrypoints.control_plane.rest.parts import API, Parts
 from entrypoints.control_plane.rest.problems import responses
-from entrypoints.control_plane.rest.requests import NewHost, labels_of
+from entrypoints.control_plane.rest.requests import HostToEnrol, labels_of
 
 READ: Final = needs(Permission.ENROLMENTS_READ)
 WRITE: Final = needs(Permission.ENROLMENTS_WRITE)
@@ -35,14 +36,18 @@ def enrolments_router(parts: Parts) -> APIRouter:
         operation_id="create_enrolment",
         responses=responses(409),
     )
-    async def create(request: Request, body: NewHost, by: By) -> host_views.NewEnrolment:
-        made = await parts.enrolments.create(HostName(body.name), labels_of(body.labels), by)
+    async def create(request: Request, body: HostToEnrol, by: By) -> host_views.NewEnrolment:
+        base = base_url(request, parts.public_url)
+        made = await parts.enrolments.create(
+            HostName(body.name), labels_of(body.labels), by, ttl_s=body.ttl_s
+        )
         key = fingerprint_of(parts.control_plane_key)
         return host_views.NewEnrolment(
             enrolment=host_views.Enrolment.of(made.enrolment, is_open=True),
             token=made.token,
             control_plane_key=key,
-            command=enrolling_command(agents_url(request, parts.public_url), made.token, key),
+            command=enrolling_command(agents_url_of(base), made.token, key),
+            install_url=base + INSTALL_PATH if await parts.agent_file.is_there() else None,
         )
 
     @router.get(
@@ -74,12 +79,6 @@ def enrolments_router(parts: Parts) -> APIRouter:
         return Response(status_code=204)
 
     return router
-
-
-def agents_url(request: Request, public_url: str) -> str:
-    """Where agents connect: as it is set, or by the name under which this request has found us."""
-    base = public_url or f"{request.url.scheme}://{request.url.netloc}"
-    return "ws" + base.removeprefix("http").rstrip("/") + "/ws"
 
 
 def enrolling_command(url: str, token: str, key: str) -> str:

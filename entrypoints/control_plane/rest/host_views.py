@@ -53,7 +53,13 @@ class NewEnrolment(BaseModel):
         description="Good once, until `expires_at`; it is not kept and not shown again"
     )
     control_plane_key: str = Field(description="The fingerprint of the key that agents pin")
-    command: str = Field(description="What to run on the machine, as root")
+    command: str = Field(
+        description="What to run on the machine, as root, where the agent is there"
+    )
+    install_url: str | None = Field(
+        description="Of the script that installs the agent, and takes the token in the variable "
+        "INSTADEPLOY_ENROLL_TOKEN; null where this control plane has no agent to give"
+    )
 
 
 class Host(BaseModel):

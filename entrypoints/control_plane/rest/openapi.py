@@ -83,7 +83,7 @@ def document_of(app: FastAPI) -> Document:
         if isinstance(route, GuardedRoute):
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
-                _complete(operation, route.permission, changes=method != "GET")
+                _complete(operation, route.permission, changes=method not in ("GET", "HEAD"))
                 examples[operation["operationId"]].put_into(operation)
     return document
 

@@ -20,6 +20,7 @@ from application.control_plane.reaching import Reaching
 from application.control_plane.sessions import Sessions
 from application.control_plane.submitting import Submitting
 from application.control_plane.users import Users
+from entrypoints.control_plane.agent_file import AgentFile
 from entrypoints.control_plane.rest.metrics import Metrics
 
 API: Final = "/api/v1"
@@ -31,6 +32,7 @@ class Parts:
 
     `control_plane_key` is the key by which agents know this control plane, in base64; `public_url`
     is where they and people find it, empty where a request's own address is as good a guess as any.
+    `ca_pem` are the certificates that agents are to trust beside their system's, or empty.
     """
 
     access: Access
@@ -51,4 +53,6 @@ class Parts:
     check_ready: Callable[[], Awaitable[None]]
     control_plane_key: str
     fingerprint: Callable[[bytes], str]
+    agent_file: AgentFile
     public_url: str = ""
+    ca_pem: str = ""

@@ -13,6 +13,7 @@ from domain.commands import DeployCompose, RegistryLogin
 from domain.content import MAX_FILES, ExtraFile, env_file_of
 from domain.deploy_options import PLAINLY, DeployOptions, PullPolicy
 from domain.errors import InvalidInput
+from domain.fleet.host import LONGEST_ENROLMENT_S, SHORTEST_ENROLMENT_S
 from domain.fleet.job import LONGEST_TTL_S
 from domain.fleet.labels import MAX_HOSTS_NAMED, MAX_LABELS, Labels, Selector
 from domain.project import ComposeFile, ProjectName
@@ -69,6 +70,22 @@ class NewHost(Strict):
 
     name: HostNameText
     labels: LabelMap = Field(default_factory=dict)
+
+
+class HostToEnrol(NewHost):
+    """A host to be, and how long it may take to become one."""
+
+    ttl_s: (
+        Annotated[
+            float,
+            Field(ge=SHORTEST_ENROLMENT_S, le=LONGEST_ENROLMENT_S, allow_inf_nan=False),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="So long its token is good; without it, as CONTROL_PLANE_ENROLMENT_TTL says",
+        examples=[3600],
+    )
 
 
 class HostChange(Strict):

@@ -21,11 +21,12 @@ from domain.fleet.host import (
 )
 from domain.fleet.labels import Labels
 from domain.identity import encoded, fingerprint_of
-from entrypoints.control_plane.rest.requests import HostChange, NewHost
+from entrypoints.control_plane.rest.requests import HostChange, HostToEnrol, NewHost
 from entrypoints.version import VERSION
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
 CONTROL_PLANE_URL: Final = "wss://control-plane.example/ws"
+INSTALL_URL: Final = "https://control-plane.example/install.sh"
 
 _RANDOM: Final = "8Z3KX5V0T9QMC7RW"
 
@@ -52,11 +53,11 @@ def _key_of(whom: str) -> str:
 
 CONTROL_PLANE_KEY: Final = fingerprint_of(_key_of("control plane"))
 
-NEW_HOST: Final = NewHost(name="web-1", labels={"env": "prod"})
+TO_ENROL: Final = HostToEnrol(name="web-1", labels={"env": "prod"}, ttl_s=ENROLMENT_TTL_S)
 ENROLMENT: Final = Enrolment(
     EnrolmentId(id_of("enr", at(-30))),
-    HostName(NEW_HOST.name),
-    Labels.of(NEW_HOST.labels),
+    HostName(TO_ENROL.name),
+    Labels.of(TO_ENROL.labels),
     created_at=at(-30),
     expires_at=at(-30) + ENROLMENT_TTL_S,
     created_by=ADMINISTRATOR.value,

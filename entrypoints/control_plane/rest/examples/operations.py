@@ -25,6 +25,7 @@ from entrypoints.control_plane.rest.enrolments import enrolling_command
 from entrypoints.control_plane.rest.examples import deployments, fleet, people
 from entrypoints.control_plane.rest.examples.commands import ASKED, Asked
 from entrypoints.control_plane.rest.examples.jobs import canceling, over
+from entrypoints.control_plane.rest.install_script import TEMPLATE
 from entrypoints.control_plane.rest.metrics import Metrics
 from entrypoints.control_plane.rest.service import Health
 
@@ -91,8 +92,9 @@ def _of_hosts() -> _Named:
         token=token,
         control_plane_key=fleet.CONTROL_PLANE_KEY,
         command=enrolling_command(fleet.CONTROL_PLANE_URL, token, fleet.CONTROL_PLANE_KEY),
+        install_url=fleet.INSTALL_URL,
     )
-    yield "create_enrolment", Examples({201: new}, fleet.NEW_HOST)
+    yield "create_enrolment", Examples({201: new}, fleet.TO_ENROL)
     yield "list_enrolments", Examples({200: host_views.EnrolmentPage(items=[used])})
     yield "withdraw_enrolment", Examples()
     yield "list_hosts", Examples({200: host_views.HostPage(items=[web_1, web_2])})
@@ -163,6 +165,10 @@ def _of_people() -> _Named:
 
 
 def _of_service(document: Document) -> _Named:
+    yield "install_script", Examples({200: TEMPLATE.partition("\n\n")[0]})
+    yield "install_script_headers", Examples()
+    yield "agent_file", Examples({200: "#!/bin/sh"})
+    yield "agent_file_headers", Examples()
     yield "healthz", Examples({200: Health()})
     yield "readyz", Examples({200: Health()})
     figures = Figures(

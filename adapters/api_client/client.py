@@ -68,7 +68,7 @@ async def connected(
     async with httpx.AsyncClient(
         base_url=checked_url(url),
         headers=headers,
-        verify=_trusting(ca_file),
+        verify=trusting(ca_file),
         timeout=limits,
         follow_redirects=False,
     ) as http:
@@ -99,7 +99,8 @@ def check_token(token: str) -> None:
         raise InvalidInput("token", "must be printable ASCII without spaces, such as ida_...")
 
 
-def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+def trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """By what this machine trusts, and the certificates in `ca_file`. Raises `InvalidInput`."""
     context = ssl.create_default_context()
     if ca_file is not None:
         try:

@@ -5,7 +5,7 @@ A document may have more fields than stand here: they are passed on as they came
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class Host(TypedDict):
@@ -48,12 +48,17 @@ class Enrolment(TypedDict):
 
 
 class NewEnrolment(TypedDict):
-    """With the token, this once; `command` is what to run on the machine."""
+    """With the token, this once; `command` is what to run on the machine that has the agent.
+
+    `install_url` is of the script that installs it; none where there is no agent to be given, and
+    missing where the control plane is of before.
+    """
 
     enrolment: Enrolment
     token: str
     control_plane_key: str
     command: str
+    install_url: NotRequired[str | None]
 
 
 class Result(TypedDict):

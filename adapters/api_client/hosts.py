@@ -40,12 +40,19 @@ class HostsApi(Resource):
         found: Host = await self._change("POST", f"/hosts/{part(host)}/revoke")
         return found
 
-    async def enrol(self, name: str, labels: Mapping[str, str]) -> NewEnrolment:
+    async def enrol(
+        self, name: str, labels: Mapping[str, str], *, ttl_s: float | None = None
+    ) -> NewEnrolment:
         """Let a machine become a host; never repeated, as the answer has a secret."""
-        made: NewEnrolment = await self._change(
-            "POST", "/enrolments", {"name": name, "labels": dict(labels)}
-        )
+        body: dict[str, object] = {"name": name, "labels": dict(labels)}
+        if ttl_s is not None:
+            body["ttl_s"] = ttl_s
+        made: NewEnrolment = await self._change("POST", "/enrolments", body)
         return made
+
+    async def withdraw(self, enrolment_id: str) -> None:
+        """Make an enrolment that was not used good for nothing."""
+        await self._change("DELETE", f"/enrolments/{part(enrolment_id)}")
 
     async def enrolments(self, *, limit: int | None = None) -> list[Enrolment]:
         """The newest first."""

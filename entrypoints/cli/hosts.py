@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters.api_client.errors import Refused
 from entrypoints.cli.asking import confirm
 from entrypoints.cli.command import command, group
-from entrypoints.cli.exits import ExitCode, NotOver
+from entrypoints.cli.enrolling import cloud_init, enroll
 from entrypoints.cli.following import USUAL_TIMEOUT_S, answered
-from entrypoints.cli.parsing import label_changes, labels_in, seconds_in
+from entrypoints.cli.parsing import LabelsOption, label_changes, labels_in, seconds_in
 from entrypoints.cli.program import Invocation
 from entrypoints.cli.texts import age, known, pairs, yes
 
@@ -20,13 +18,7 @@ if TYPE_CHECKING:
     from adapters.api_client.client import ApiClient
     from adapters.api_client.documents import Host
 
-LOOK_EVERY_S: Final = 1.0
-NOT_FOUND: Final = 404
-
 HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="Its name or id")]
-LabelsOption = Annotated[
-    list[str] | None, typer.Option("--label", "-l", metavar="K=V", help="Given again, all of them")
-]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")]
 
 
@@ -36,6 +28,7 @@ def add_hosts(app: typer.Typer) -> None:
     command(hosts, "list")(list_hosts)
     command(hosts, "show")(show)
     command(hosts, "enroll")(enroll)
+    command(hosts, "cloud-init")(cloud_init)
     command(hosts, "revoke")(revoke)
     command(hosts, "label")(label)
     command(hosts, "rename")(rename)
@@ -72,60 +65,6 @@ async def list_hosts(
 async def show(it: Invocation, api: ApiClient, host: HostArgument) -> None:
     """Show a host, and what its agent last said of itself."""
     _show(it, await api.hosts.show(host))
-
-
-async def enroll(
-    it: Invocation,
-    api: ApiClient,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the host is to be called")],
-    labels: LabelsOption = None,
-    *,
-    wait: Annotated[bool, typer.Option("--wait", help="Until the host is online")] = False,
-    within: Annotated[str | None, typer.Option("--timeout", help="For --wait, such as 10m")] = None,
-) -> ExitCode:
-    """Print the command line that makes a machine a host; its token is good once."""
-    timeout_s = seconds_in(within, "--timeout")
-    made = await api.hosts.enrol(name, labels_in(labels or ()))
-    enrolment = made["enrolment"]
-    if it.printer.is_json and not wait:
-        it.printer.document(made)
-    elif not it.printer.is_json:
-        it.printer.note(
-            "Run this on the machine, as root; it is good once, and expires "
-            f"{age(enrolment['expires_at'], it.now)}:"
-        )
-        it.printer.line(made["command"])
-    elif wait:
-        # Whoever waits for a document has to have the command before.
-        it.printer.command(made["command"])
-    if not wait:
-        return ExitCode.OK
-    it.printer.note(f"Waiting for {name} ...")
-    try:
-        async with asyncio.timeout(timeout_s):
-            host = await _online(api, name)
-    except TimeoutError:
-        raise NotOver(
-            f"{name} has not come within {within}; the command is good until {enrolment['expires_at']}"
-        ) from None
-    if it.printer.is_json:
-        it.printer.document({**made, "host": host})
-    else:
-        it.printer.note(f"{name} is online.")
-    return ExitCode.OK
-
-
-async def _online(api: ApiClient, name: str) -> Host:
-    while True:
-        try:
-            host = await api.hosts.show(name)
-        except Refused as exc:
-            if exc.status != NOT_FOUND:
-                raise
-        else:
-            if host["online"]:
-                return host
-        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def revoke(

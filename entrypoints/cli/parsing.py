@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from domain.errors import InvalidInput
+
+LabelsOption = Annotated[
+    list[str] | None, typer.Option("--label", "-l", metavar="K=V", help="Given again, all of them")
+]
 
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)?")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

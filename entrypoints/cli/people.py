@@ -8,8 +8,8 @@ import typer
 
 from entrypoints.cli.asking import confirm, password_for
 from entrypoints.cli.command import command, group
-from entrypoints.cli.hosts import LabelsOption, YesOption
-from entrypoints.cli.parsing import grants_in, labels_in, seconds_in
+from entrypoints.cli.hosts import YesOption
+from entrypoints.cli.parsing import LabelsOption, grants_in, labels_in, seconds_in
 from entrypoints.cli.program import Invocation
 from entrypoints.cli.texts import age, known, pairs, yes
 

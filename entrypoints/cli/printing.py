@@ -81,6 +81,11 @@ class Printer:
         self.out.write(self.styled(shown(text), style) + "\n")
         self.out.flush()
 
+    def text(self, text: str) -> None:
+        """A result of many lines that is to be kept as it is; its last one ends with a newline."""
+        self.out.write(shown(text))
+        self.out.flush()
+
     def prose(self, text: str, style: str = "") -> None:
         """A sentence of a result: on a terminal, it is folded."""
         for line in self._folded(text):

@@ -51,6 +51,20 @@ def connect(
     return connected(url, token, ca_file=ca_file, agent=f"{PROGRAM}/{VERSION}")
 
 
+class Pin(Protocol):
+    """How a server is pinned: see `adapters.api_client.key_pins.key_pin_of`."""
+
+    async def __call__(self, url: str, *, ca_file: Path | None) -> str | None:
+        """None where it is not over TLS."""
+
+
+async def pin(url: str, *, ca_file: Path | None) -> str | None:
+    """The pin of a real server."""
+    from adapters.api_client.key_pins import key_pin_of  # noqa: PLC0415 - takes long to import
+
+    return await key_pin_of(url, ca_file=ca_file, agent=f"{PROGRAM}/{VERSION}")
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """What surrounds it."""
@@ -60,6 +74,7 @@ class Program:
     out: IO[str] = field(default_factory=lambda: sys.stdout)
     err: IO[str] = field(default_factory=lambda: sys.stderr)
     connect: Connect = connect
+    pin: Pin = pin
     now: Callable[[], float] = time.time
     directory: Path = field(default_factory=Path.cwd)
 

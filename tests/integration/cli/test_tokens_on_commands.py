@@ -61,6 +61,7 @@ SAMPLES: Final = {
     "hosts show": Sample(HOST, ("viewer",)),
     "hosts health": Sample(f"{HOST} --timeout 5s", ("viewer",)),
     "hosts enroll": Sample("web-2"),
+    "hosts cloud-init": Sample("web-2"),
     "hosts label": Sample(f"{HOST} a=b"),
     "hosts rename": Sample(f"{HOST} web-3"),
     "hosts revoke": Sample(f"{HOST} --yes"),

@@ -62,7 +62,10 @@ class FakeHosts(HostsApi):
         found["revoked_at"], found["online"] = AT, False
         return found
 
-    async def enrol(self, name: str, labels: Mapping[str, str]) -> NewEnrolment:
+    async def enrol(
+        self, name: str, labels: Mapping[str, str], *, ttl_s: float | None = None
+    ) -> NewEnrolment:
+        self.world.asks("enrol", name=name, ttl_s=ttl_s)
         if name in self.world.hosts:
             raise Refused(409, "conflict", f"there is a host {name!r}")
         return {
@@ -73,7 +76,11 @@ class FakeHosts(HostsApi):
             },
             "token": "ide_secret", "control_plane_key": "sha256:cd",
             "command": "SERVER_URL=wss://cp/ws AGENT_ENROLL_TOKEN=ide_secret instadeploy-agent",
+            "install_url": self.world.install_url,
         }  # fmt: skip
+
+    async def withdraw(self, enrolment_id: str) -> None:
+        self.world.asks("withdraw", enrolment_id=enrolment_id)
 
 
 class FakeProjects(ProjectsApi):

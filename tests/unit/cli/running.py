@@ -67,6 +67,7 @@ class CommandLine:
             out=out,
             err=err,
             connect=self._connect,
+            pin=self._pin,
             now=lambda: NOW + 60,
             directory=self.home,
         )
@@ -93,6 +94,12 @@ class CommandLine:
             yield
         finally:
             self.environment = before
+
+    async def _pin(self, url: str, *, ca_file: Path | None) -> str | None:
+        self.world.asked.append(("pin", {"url": url, "ca_file": ca_file}))
+        if self.world.pin_fails_with is not None:
+            raise self.world.pin_fails_with
+        return self.world.pin
 
     def _connect(
         self, url: str, token: str | None, *, ca_file: Path | None

@@ -48,7 +48,7 @@ def test_the_variables_are_those_of_the_program() -> None:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_is_documented_and_takes_the_options_of_all(words: tuple[str, ...]) -> None:
-    documented = re.findall(r"`([a-z]+(?: [a-z]+)?)[^`]*`", TEXT.partition("\n\n`--help`")[0])
+    documented = re.findall(r"`([a-z]+(?: [a-z-]+)?)[^`]*`", TEXT.partition("\n\n`--help`")[0])
     assert any(" ".join(words) == one or words[0] == one for one in documented)
     if words[0] == "server":
         return

@@ -49,6 +49,9 @@ def not_found(what: str) -> Refused:
 class World:
     """All that the fake keeps. `endings` are by host; `events` what a job's feed tells before its end."""
 
+    install_url: str | None = None
+    pin: str | None = "sha256//" + "A" * 43 + "="
+    pin_fails_with: Exception | None = None
     hosts: dict[str, Host] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)

@@ -38,7 +38,7 @@ demo-stop: ## End what `make demo KEEP=1` left running
 	@examples/demo.sh stop
 
 .PHONY: test
-test: $(READY) image test-host-image strace tmux fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
+test: $(READY) image test-host-image curl strace tmux fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: simulate
@@ -70,12 +70,14 @@ kill-sweep: $(READY) postgres ## Kill the control plane around each commit and m
 	$(BIN)/python -m tests.fleet.kill_sweep $(ARGS)
 
 .PHONY: check
-check: $(READY) ## Check format, rules, types, imports, and the unit file; run nothing
+check: $(READY) shellcheck ## Check format, rules, types, imports, scripts, and the unit file; run nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --severity-level medium --recursive $(PACKAGES)
+	shellcheck deploy/*.sh
+	shellcheck --shell=sh entrypoints/control_plane/rest/install.sh
 	deploy/verify-unit.sh
 
 .PHONY: lint
@@ -161,6 +163,10 @@ postgres:
 .PHONY: strace
 strace:
 	@deploy/ensure-strace.sh
+
+.PHONY: shellcheck
+shellcheck:
+	@deploy/ensure-shellcheck.sh
 
 .PHONY: tmux
 tmux:

@@ -8,7 +8,8 @@ set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/debian.sh"
 
 # Short, as the path of a socket has to be, and where postgres, who is not root, may go.
-readonly DIRECTORY=/tmp/instadeploy-postgres-$(id -u)
+DIRECTORY=/tmp/instadeploy-postgres-$(id -u)
+readonly DIRECTORY
 readonly DATA=$DIRECTORY/data
 readonly LOG=$DIRECTORY/log
 readonly START_S=60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 
@@ -53,6 +54,26 @@ class TestEnrolments:
         response = await api.client.delete(f"{V1}/enrolments/{again['enrolment']['id']}")
         assert (response.status_code, response.content) == (204, b"")
         assert made["token"] != again["token"]
+
+    @pytest.mark.parametrize(("ttl_s", "good_s"), [(None, 600), (60, 60), (86_400, 86_400)])
+    async def test_its_token_is_good_as_long_as_is_asked_for(
+        self, api: Api, ttl_s: float | None, good_s: float
+    ) -> None:
+        body = {"name": "web-1", "ttl_s": ttl_s}
+        shown = (await api.post(f"{V1}/enrolments", 201, body))["enrolment"]
+        until, since = (
+            datetime.fromisoformat(shown[f"{one}_at"]) for one in ("expires", "created")
+        )
+        assert (until - since).total_seconds() == good_s
+
+    @pytest.mark.parametrize("ttl_s", [0, 59.9, 86_401, "60", True])
+    async def test_no_token_is_good_for_longer_or_for_no_time(
+        self, api: Api, ttl_s: object
+    ) -> None:
+        body = {"name": "web-1", "ttl_s": ttl_s}
+        problem = await api.problem("POST", f"{V1}/enrolments", 422, "invalid_input", json=body)
+        assert problem["errors"][0]["field"] == "ttl_s"
+        assert (await api.get(f"{V1}/enrolments"))["items"] == []
 
     @pytest.mark.parametrize("path", ["enrolments", "hosts", "hosts/web-1/token"])
     async def test_what_shows_a_secret_takes_no_idempotency_key(self, api: Api, path: str) -> None:

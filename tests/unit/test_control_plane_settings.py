@@ -231,6 +231,37 @@ class TestTls:
         assert len(problems()) == 1
 
 
+class TestCertificatesForAgents:
+    def test_they_are_told_and_nothing_that_stands_beside_them(self, around: Surroundings) -> None:
+        authorities = [trustme.CA(), trustme.CA()]
+        certificates = [one.cert_pem.bytes().decode() for one in authorities]
+        key = authorities[0].private_key_pem.bytes().decode()
+        content = f"# ours\n{certificates[0]}{key}{certificates[1]}"
+        around.set(CONTROL_PLANE_CA_FILE=around.write("ca.pem", content))
+        told = load_settings().ca_pem()
+        assert told + "\n" == "".join(certificates)
+
+    @pytest.mark.parametrize("which", ["nothing", "a key", "no base64", "too much"])
+    def test_what_is_none_is_refused(self, around: Surroundings, which: str) -> None:
+        certificate = trustme.CA().cert_pem.bytes().decode()
+        content = {
+            "nothing": "",
+            "a key": trustme.CA().private_key_pem.bytes().decode(),
+            "no base64": certificate.replace("M", "=", 1),
+            "too much": certificate * 200,
+        }[which]
+        around.set(CONTROL_PLANE_CA_FILE=around.write("ca.pem", content))
+        (sentence,) = problems()
+        assert sentence.startswith("CONTROL_PLANE_CA_FILE: must hold PEM certificates")
+
+    def test_files_that_do_not_exist_are_named(self, around: Surroundings) -> None:
+        around.set(CONTROL_PLANE_CA_FILE="/nonexistent", CONTROL_PLANE_AGENT_FILE="/nonexistent")
+        assert [one.partition(":")[0] for one in sorted(problems())] == [
+            "CONTROL_PLANE_AGENT_FILE",
+            "CONTROL_PLANE_CA_FILE",
+        ]
+
+
 class TestWarnings:
     def test_plain_http_that_can_be_reached_is_warned_of(self, around: Surroundings) -> None:
         around.set(CONTROL_PLANE_LISTEN="0.0.0.0:8080")

@@ -7,7 +7,16 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-INTERNAL = {"curl", "fault-tools", "haproxy", "postgres", "registry", "strace", "tmux"}
+INTERNAL = {
+    "curl",
+    "fault-tools",
+    "haproxy",
+    "postgres",
+    "registry",
+    "shellcheck",
+    "strace",
+    "tmux",
+}
 
 
 def _listed() -> set[str]:

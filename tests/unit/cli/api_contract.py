@@ -78,9 +78,11 @@ class ApiContract:
         with pytest.raises(Refused) as caught:
             await subject.api.hosts.enrol(name, {})
         assert caught.value.status == 409
-        made = await subject.api.hosts.enrol(f"{name}-new", {"env": "prod"})
+        made = await subject.api.hosts.enrol(f"{name}-new", {"env": "prod"}, ttl_s=90)
         assert made["token"] in made["command"]
         assert made["enrolment"]["state"] == "open"
+        assert made["install_url"] is None
+        await subject.api.hosts.withdraw(made["enrolment"]["id"])
 
     async def test_a_deployment_has_all_of_its_jobs_and_a_feed_to_its_end(
         self, subject: Subject

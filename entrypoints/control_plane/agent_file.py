@@ -115,10 +115,12 @@ def _open(path: Path) -> int | None:
     except OSError as exc:
         logger.warning("the agent file %s cannot be read: %s", path, exc.strerror)
         return None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+    found = os.fstat(descriptor)
+    # Python runs an empty file without complaint.
+    if stat.S_ISREG(found.st_mode) and found.st_size > 0:
         return descriptor
     os.close(descriptor)
-    logger.warning("the agent file %s is no regular file", path)
+    logger.warning("the agent file %s is no regular file, or empty", path)
     return None
 
 

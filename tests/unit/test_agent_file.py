@@ -87,11 +87,13 @@ async def test_one_that_is_written_to_while_it_is_read_has_no_digest(
         await AgentFile(path).digest()
 
 
-@pytest.mark.parametrize("what", ["missing", "a directory", "a pipe", "a loop"])
+@pytest.mark.parametrize("what", ["missing", "empty", "a directory", "a pipe", "a loop"])
 async def test_what_is_no_file_is_not_there(tmp_path: Path, what: str) -> None:
     path = tmp_path / "agent"
     if what == "a directory":
         path.mkdir()
+    elif what == "empty":
+        path.touch()
     elif what == "a pipe":
         os.mkfifo(path)
     elif what == "a loop":

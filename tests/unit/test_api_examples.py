@@ -73,7 +73,7 @@ async def test_what_is_asked_as_in_the_example_is_answered_so(
     status = next(one for one in ("202", "201") if one in operation["responses"])
     expected = operation["responses"][status]["content"][JSON]["example"]
     agent = tmp_path / "agent"
-    agent.touch()
+    agent.write_bytes(b"an agent")
     plane = ControlPlane(public_url="https://control-plane.example", agent_path=agent)
     async with serving(plane) as api:
         if operation["operationId"] not in ("create_enrolment", "create_token_host"):

@@ -182,6 +182,4 @@ class AgentFileResponse(Response):
             async with asyncio.timeout(STALLED_S):
                 message = {"type": "http.response.body", "body": piece, "more_body": at < size}
                 await send(message)
-        if not size:
-            await send({"type": "http.response.body", "body": b""})
         return True

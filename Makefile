@@ -38,7 +38,7 @@ demo-stop: ## End what `make demo KEEP=1` left running
 	@examples/demo.sh stop
 
 .PHONY: test
-test: $(READY) image test-host-image curl strace tmux fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
+test: $(READY) $(PACKAGING) image test-host-image curl strace tmux fault-tools registry postgres ## Run all tests, those on the real engine too; ARGS=... goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: simulate
@@ -69,6 +69,15 @@ test-fleet: $(READY) postgres ## Let 500 agents of v2 and 50 of v1 loose on the 
 kill-sweep: $(READY) postgres ## Kill the control plane around each commit and message; ARGS=... goes to it
 	$(BIN)/python -m tests.fleet.kill_sweep $(ARGS)
 
+.PHONY: test-build
+test-build: $(READY) $(PACKAGING) ## Build everything twice, in different surroundings, and compare the bytes
+	BUILD_TWICE=linux $(BIN)/python -m pytest tests/integration/single_file $(ARGS)
+
+.PHONY: test-arm64
+test-arm64: $(READY) $(PACKAGING) ## Let the agent for 64-bit ARM connect and answer, under QEMU
+	ARM64_ROOT=$$(deploy/ensure-arm64.sh) \
+		$(BIN)/python -m pytest tests/integration/single_file/test_arm64.py $(ARGS)
+
 .PHONY: check
 check: $(READY) shellcheck ## Check format, rules, types, imports, scripts, and the unit file; run nothing
 	$(BIN)/ruff format --check .
@@ -94,12 +103,16 @@ bench: $(READY) image haproxy ## Measure both programs and write benchmarks/RESU
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: build-agent
-build-agent: $(READY) ## Build the wheel, into dist/
-	$(BIN)/python deploy/build.py wheel
+build-agent: $(PACKAGING) ## Build bin/agent: one file for Linux, x86_64 and aarch64, Python 3.11 to 3.13
+	$(BIN)/python -m deploy.build agent
 
 .PHONY: build-linux
-build-linux: $(PACKAGING) ## Build bin/agent: one file for Linux, x86_64 and aarch64, Python 3.11 to 3.13
-	$(BIN)/python deploy/build.py single-file
+build-linux: $(PACKAGING) ## Build bin/agent, and one for each platform: bin/agent-linux-amd64, bin/agent-linux-arm64
+	$(BIN)/python -m deploy.build linux
+
+.PHONY: build-wheel
+build-wheel: $(READY) ## Build the wheel, into dist/
+	$(BIN)/python -m deploy.build wheel
 
 .PHONY: lock
 lock: $(PACKAGING) ## Write the lock files after a change in pyproject.toml; UPGRADE=1 takes new versions

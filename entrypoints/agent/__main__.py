@@ -17,6 +17,7 @@ from application.agent.job_book import JournalFailed
 from application.ports.identity import HostIdentity
 from domain.errors import InstaDeployError, StorageUnavailable
 from domain.identity import fingerprint_of
+from entrypoints.about import about
 from entrypoints.agent.commands import COMMANDS, run
 from entrypoints.agent.container import AgentContainer
 from entrypoints.agent.settings import (
@@ -31,6 +32,8 @@ from entrypoints.logging_setup import configure_logging
 from entrypoints.version import VERSION
 
 logger = logging.getLogger("entrypoints.agent")
+
+PROGRAM: Final = "instadeploy-agent"
 
 EXIT_OK: Final = 0
 EXIT_CANNOT_START: Final = 1
@@ -49,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         return run(words[0], words[1:])
     options = _parser().parse_args(words)
+    if options.version:
+        print(about(PROGRAM) if options.verbose else f"{PROGRAM} {VERSION}")
+        return EXIT_OK
     try:
         settings = load_settings()
         container = AgentContainer(settings=settings)
@@ -166,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = "".join(f"\n  {name:<11}{what}" for name, what in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="instadeploy-agent",
-        usage="%(prog)s [-h] [--check | --version]\n       %(prog)s COMMAND ...",
+        usage="%(prog)s [-h] [--check | --version [--verbose]]\n       %(prog)s COMMAND ...",
         description="Runs Docker Compose projects on this host for a control plane that it dials.\n\n"
         f"Commands, each with a --help of its own:{commands}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -175,7 +181,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check", action="store_true", help="say whether the configuration is valid, and exit"
     )
-    parser.add_argument("--version", action="version", version=f"instadeploy-agent {VERSION}")
+    parser.add_argument("--version", action="store_true", help="print the version, and exit")
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="with --version: also the commit, the Python, the platform, and what it is made of",
+    )
     return parser
 
 

@@ -55,10 +55,12 @@ async def running_agent(
     settings: Mapping[str, str] | None = None,
     token: str | None = TOKEN,
     under: Sequence[str] = (),
+    program: Sequence[str] = (sys.executable, "-I", "-m", "entrypoints.agent"),
 ) -> AsyncIterator[AgentProcess]:
     """An agent with its projects and state below `home`, ended when the context is.
 
-    `token` is its bearer token, if any; `under` is a program, with arguments, that starts it.
+    `token` is its bearer token, if any; `under` is a program, with arguments, that starts it;
+    `program` is what the agent is.
     """
     environment = {
         "PATH": os.environ["PATH"],
@@ -74,10 +76,7 @@ async def running_agent(
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *under,
-            sys.executable,
-            "-I",
-            "-m",
-            "entrypoints.agent",
+            *program,
             cwd=home,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,

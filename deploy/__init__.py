@@ -1,0 +1,1 @@
+"""What builds the agent, and gets ready what its tests and its hosts need."""

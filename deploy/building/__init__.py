@@ -1,0 +1,1 @@
+"""How `deploy/build.py` makes the wheel and the single files."""

@@ -95,8 +95,9 @@ def test_the_lock_file_is_read_as_a_whole() -> None:
 def test_a_platform_is_described_as_its_own_python_would(name: str) -> None:
     told = json.loads(described(name, 12))
     assert told["marker_environment"]["platform_machine"] == MACHINES[name]
-    assert str(next(iter(parse_tag(f"cp312-cp312-manylinux_2_28_{MACHINES[name]}")))) in (
-        told["compatible_tags"]
+    assert (
+        str(next(iter(parse_tag(f"cp312-cp312-manylinux_2_28_{MACHINES[name]}"))))
+        in (told["compatible_tags"])
     )
 
 

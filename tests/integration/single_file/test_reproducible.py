@@ -59,10 +59,9 @@ def _built(checkout: Path, surroundings: Surroundings, home: Path) -> dict[str, 
 
 @pytest.mark.xdist_group("single-file")
 def test_the_same_sources_give_the_same_bytes_wherever_they_are_built(tmp_path: Path) -> None:
-    here = _built(_checkout(tmp_path / "here"), HERE, tmp_path / "home")
-    there = _built(
-        _checkout(tmp_path / "some" / "where" / "else"), THERE, tmp_path / "another-home"
-    )
+    one, other = (_checkout(tmp_path / place) for place in ("here", "some/where/else"))
+    here = _built(one, HERE, tmp_path / "home")
+    there = _built(other, THERE, tmp_path / "another-home")
     assert here.keys() == there.keys()
     assert [name for name in here if here[name] != there[name]] == []
     assert here

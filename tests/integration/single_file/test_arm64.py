@@ -21,24 +21,31 @@ STARTED_WITHIN_S = 300.0
 pytestmark = pytest.mark.skipif(FOREIGN_ROOT is None, reason="emulated, so slow: make test-arm64")
 
 
-async def test_it_connects_and_says_that_it_is_well(tmp_path: Path) -> None:
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A directory with the file, as `agent`."""
     build = [sys.executable, "-m", "deploy.build", "linux-arm64", "--into", str(tmp_path / "bin")]
     subprocess.run(build, cwd=ROOT, check=True)
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(tmp_path / "bin" / "agent-linux-arm64", home / "agent")
+    (tmp_path / "home").mkdir()
+    shutil.copy(tmp_path / "bin" / "agent-linux-arm64", tmp_path / "home" / "agent")
+    return tmp_path / "home"
+
+
+async def test_it_connects_and_says_that_it_is_well(home: Path) -> None:
     program = [str(ROOT / "deploy" / "run-foreign.sh"), str(FOREIGN_ROOT), str(home), "/mnt/agent"]
     inside = {
         "HOME": "/mnt",
         "AGENT_PROJECTS_DIR": "/mnt/projects",
         "AGENT_STATE_DIR": "/mnt/state",
     }
-    async with Listening(AgentPeer, patience_s=STARTED_WITHIN_S) as control_plane:
-        async with running_agent(
+    async with (
+        Listening(AgentPeer, patience_s=STARTED_WITHIN_S) as control_plane,
+        running_agent(
             home, server_url=control_plane.url, settings=inside, program=program
-        ) as agent:
-            peer = await control_plane.agent()
-            assert peer.headers["X-Agent-Architecture"] == "linux-arm64"
-            health = await peer.health()
-            assert health["data"]["architecture"] == "linux-arm64", health
-            assert await agent.stop() == 0
+        ) as agent,
+    ):
+        peer = await control_plane.agent()
+        assert peer.headers["X-Agent-Architecture"] == "linux-arm64"
+        health = await peer.health()
+        assert health["data"]["architecture"] == "linux-arm64", health
+        assert await agent.stop() == 0

@@ -145,9 +145,9 @@ def test_a_link_leads_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_a_make_target_that_is_named_exists(document: Path) -> None:
     makefile = text_of(ROOT / "Makefile")
-    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", makefile, flags=re.MULTILINE))
     in_code = re.findall(r"^    .*|`[^`]+`", text_of(document), flags=re.MULTILINE)
-    named = {name for code in in_code for name in re.findall(r"\bmake ([a-z][a-z-]*)", code)}
+    named = {name for code in in_code for name in re.findall(r"\bmake ([a-z][a-z0-9-]*)", code)}
     assert named <= targets
 
 

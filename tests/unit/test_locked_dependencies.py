@@ -110,3 +110,12 @@ def test_no_locked_dependency_ships_a_package_called_like_one_of_ours() -> None:
         if package in OUR_PACKAGES and distribution != "instadeploy"
     }
     assert foreign == set()
+
+
+@pytest.mark.parametrize("name", _pins("agent"))
+def test_what_an_agent_is_locked_to_brings_none_of_our_packages(name: str) -> None:
+    """By the list of files that each was installed with; the build looks at the wheels themselves."""
+    files = metadata.distribution(name).files
+    assert files
+    tops = {path.parts[0].partition(".")[0] for path in files}
+    assert tops.isdisjoint(OUR_PACKAGES)

@@ -38,6 +38,8 @@ def _checkout(directory: Path) -> Path:
         if (ROOT / name).is_file():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, directory / name)
+    # Without an index, git would say that everything was changed.
+    subprocess.run(["git", "-C", str(directory), "reset", "--quiet"], check=True)
     # Downloads are not what is compared; they are checked against the lock file in any case.
     (directory / ".cache").mkdir()
     (ROOT / ".cache" / "wheels").mkdir(parents=True, exist_ok=True)

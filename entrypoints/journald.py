@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import IO, Any, Final
 
 from application.log_context import log_fields
 
@@ -27,11 +27,11 @@ _PRIORITIES: Final = (
 _DEBUG: Final = 7
 
 
-def is_journal(environment: Mapping[str, str], descriptor: int) -> bool:
+def is_journal(environment: Mapping[str, str], stream: IO[Any]) -> bool:
     """Whether what is written there goes to the journal: sd_journal_stream_fd(3) says how to know."""
     try:
         device, inode = (int(part) for part in environment[STREAM_VARIABLE].split(":"))
-        found = os.fstat(descriptor)
+        found = os.fstat(stream.fileno())
     except (KeyError, ValueError, OSError):
         return False
     return (found.st_dev, found.st_ino) == (device, inode)

@@ -71,7 +71,7 @@ def configure_logging(program: str, level: str, form: LogFormat) -> None:
     """Send everything at `level` and above to stderr; debug stays ours, libraries say warnings."""
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    if form == "auto" and is_journal(os.environ, sys.stderr.fileno()):
+    if form == "auto" and is_journal(os.environ, sys.stderr):
         handler = JournalHandler(program, otherwise=handler)
         handler.setFormatter(MessageFormatter())
     root = logging.getLogger()

@@ -36,6 +36,16 @@ class LocalMachine(SystemdUnits):
             return bool(grp.getgrnam(name))
         return False
 
+    def add_group(self, name: str) -> None:
+        """See `Machine`."""
+        if not self.has_group(name):
+            output_of("groupadd", "--system", name)
+
+    def remove_group(self, name: str) -> None:
+        """See `Machine`."""
+        if self.has_group(name):
+            output_of("groupdel", name)
+
     def groups_of(self, user: str) -> frozenset[str] | None:
         """See `Machine`."""
         try:

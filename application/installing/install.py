@@ -80,8 +80,8 @@ class Installer:
         self._at = layout
 
     def plan(self, wishes: Wishes) -> list[str]:
-        """The steps that are needed. Raises as `install` does, before it changes anything."""
-        self._check(wishes)
+        """The steps that are needed. Raises as `install` does; a token is not asked for."""
+        self._check_places()
         return plan(self._steps(wishes))
 
     def install(self, wishes: Wishes) -> str:
@@ -91,7 +91,8 @@ class Installer:
         missing, `TransportRefused` and `TransportLost` where the control plane did not confirm, and as
         `Machine` does. In each case the machine is left as it was.
         """
-        self._check(wishes)
+        self._check_places()
+        self._check_settings(wishes)
         status = ""
 
         def wait() -> None:
@@ -117,13 +118,8 @@ class Installer:
             if name not in kept
         ]
 
-    def _check(self, wishes: Wishes) -> None:
+    def _check_places(self) -> None:
         machine, at = self._machine, self._at
-        if not machine.has_group(ENGINE_GROUP):
-            raise Conflict(
-                f"there is no group {ENGINE_GROUP}, so Docker Engine is not installed as a package: "
-                "install Docker Engine and Compose first"
-            )
         unit = machine.look(at.unit)
         if unit is not None and MARK.encode() not in (unit.content or b""):
             raise Conflict(
@@ -138,7 +134,6 @@ class Installer:
         command = machine.look(at.command)
         if command is not None and command.content != self._command():
             raise Conflict(f"{at.command} is in the way, and was not written by this program")
-        self._check_settings(wishes)
 
     def _check_settings(self, wishes: Wishes) -> None:
         machine, at = self._machine, self._at
@@ -165,6 +160,12 @@ class Installer:
         release = f"{at.releases}/{self._program.name}"
         return [
             self._agent_as_it_was(),
+            DoStep(
+                f"make the group {ENGINE_GROUP}, as Docker Engine, which is not here, will expect it",
+                lambda: machine.add_group(ENGINE_GROUP),
+                lambda: machine.remove_group(ENGINE_GROUP),
+                lambda: not machine.has_group(ENGINE_GROUP),
+            ),
             UserStep(machine, USER, at.state, [ENGINE_GROUP]),
             DirectoryStep(machine, at.programs, 0o755, "root"),
             DirectoryStep(machine, at.releases, 0o755, "root"),

@@ -36,6 +36,14 @@ class Machine(Protocol):
         """Whether there is such a group."""
         ...
 
+    def add_group(self, name: str) -> None:
+        """A system group."""
+        ...
+
+    def remove_group(self, name: str) -> None:
+        """The group, which is nobody's own."""
+        ...
+
     def groups_of(self, user: str) -> frozenset[str] | None:
         """The groups that a user is in; None where there is no such user."""
         ...

@@ -55,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.version:
         print(about(PROGRAM) if options.verbose else f"{PROGRAM} {VERSION}")
         return EXIT_OK
+    return _be_the_agent(only_check=options.check)
+
+
+def _be_the_agent(*, only_check: bool) -> int:
     try:
         settings = load_settings()
         container = AgentContainer(settings=settings)
@@ -69,10 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say([f"AGENT_STATE_DIR: {exc}"])
         return EXIT_CANNOT_START
     _warn(_warnings(settings, container.identification()))
-    if options.check:
+    if only_check:
         print(f"The configuration is valid. {_summary(settings)}")
         return EXIT_OK
-    configure_logging("instadeploy-agent", settings.log_level, settings.log_format)
+    configure_logging(PROGRAM, settings.log_level, settings.log_format)
     try:
         InstanceLock(settings.state_dir).acquire()
         identity = container.identity()
@@ -82,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InstaDeployError as exc:
         logger.error("%s", exc)
         return EXIT_CANNOT_START
-    logger.info("instadeploy-agent %s starts. %s", VERSION, _summary(settings))
+    logger.info("%s %s starts. %s", PROGRAM, VERSION, _summary(settings))
     if identity is not None:
         logger.info("%s", _who(identity))
     for warning in policy.warnings():

@@ -40,6 +40,7 @@ class FakeLocalMachine:
         return (
             dict(sorted(self.paths.items())),
             dict(self.users),
+            set(self.groups),
             set(self.enabled),
             (self.running or INACTIVE).activity,
         )
@@ -55,6 +56,16 @@ class FakeLocalMachine:
     def has_group(self, name: str) -> bool:
         """See `Machine`."""
         return name in self.groups
+
+    def add_group(self, name: str) -> None:
+        """See `Machine`."""
+        self._change(f"add group {name}")
+        self.groups.add(name)
+
+    def remove_group(self, name: str) -> None:
+        """See `Machine`."""
+        self._change(f"remove group {name}")
+        self.groups.discard(name)
 
     def groups_of(self, user: str) -> frozenset[str] | None:
         """See `Machine`."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.builders import IMAGE
 from tests.host.machine import BARE, DOCKER, TestHost
+from tests.support.agent_file import built_agent
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,3 +47,9 @@ async def docker_host() -> AsyncIterator[TestHost]:
     async with TestHost(DOCKER) as host:
         await host.load_test_image()
         yield host
+
+
+@pytest.fixture(scope="session")
+def agent_file() -> Path:
+    """The agent as one file, for this machine."""
+    return built_agent()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import socket
@@ -133,9 +134,9 @@ def test_the_journal_is_known_by_its_stream(tmp_path: Path) -> None:
     with path.open("wb") as file:
         found = os.fstat(file.fileno())
         stream = f"{found.st_dev}:{found.st_ino}"
-        assert is_journal({"JOURNAL_STREAM": stream}, file.fileno())
+        assert is_journal({"JOURNAL_STREAM": stream}, file)
         for other in ("", "1:2", "x", f"{found.st_dev}", f"{stream}:1", f"{stream}x"):
-            assert not is_journal({"JOURNAL_STREAM": other}, file.fileno())
-        assert not is_journal({}, file.fileno())
-        closed = file.fileno()
-    assert not is_journal({"JOURNAL_STREAM": stream}, closed)
+            assert not is_journal({"JOURNAL_STREAM": other}, file)
+        assert not is_journal({}, file)
+    assert not is_journal({"JOURNAL_STREAM": stream}, file)
+    assert not is_journal({"JOURNAL_STREAM": stream}, io.StringIO())

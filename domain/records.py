@@ -108,6 +108,8 @@ class JobAccepted:
     """Whether the private parts of the command lie elsewhere, and `command` is without them."""
     project: str = ""
     """Compose's name of the project, for as long as the job is known."""
+    spelling: str = ""
+    """The project's name as the command has it; empty in records of before it was written down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,10 @@ def jobs(connection: Connection, query: JobQuery, page: PageRequest) -> Page[Fle
     if query.host_id is not None:
         found = found.where(JOBS.c.host_id == query.host_id)
     if query.project is not None:
+        # The index is of keys; the few of another spelling are left out of what it finds.
         found = found.where(JOBS.c.project_key == key_of(query.project))
+        if query.as_spelled:
+            found = found.where(JOBS.c.project == query.project)
     if query.deployment_id is not None:
         found = found.where(JOBS.c.deployment == _place_of(query.deployment_id))
     if query.kinds:

@@ -246,6 +246,7 @@ class Admission:
             command=without_private(command),
             is_private=is_private(command),
             project="" if project is None else project.compose_name,
+            spelling="" if project is None else project.value,
         )
         assert accepted.command is not None
         self._dispatcher.room.check(accepted.command)

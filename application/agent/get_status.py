@@ -103,10 +103,15 @@ def revision_data(revision: Revision) -> dict[str, object]:
 
 
 def journal_column(book: JobBook, name: ProjectName) -> dict[str, object] | None:
-    """The last job of the project that the journal knows of."""
+    """The last job of the project that the journal knows of.
+
+    Of another spelling it is none: to Compose they are one project, and so they share a lane, but one
+    of them is refused, and has done nothing to this one.
+    """
     last = None
     for job in book.ledger.jobs.values():
-        if job.changes and job.accepted.project == name.compose_name:
+        is_same = job.accepted.project == name.compose_name
+        if job.changes and is_same and job.accepted.spelling in ("", name.value):
             last = job
     if last is None:
         return None

@@ -28,6 +28,8 @@ class JobFilter:
 
     host: str | None = None
     project: str | None = None
+    as_spelled: bool = False
+    """Not of a project that is the same one to Compose, and that the host refuses beside this one."""
     deployment_id: str | None = None
     states: AbstractSet[FleetJobState] = frozenset()
     kinds: AbstractSet[str] = frozenset()
@@ -60,6 +62,7 @@ class Jobs:
         query = JobQuery(
             host_id=None if host is None else host.id,
             project=wanted.project,
+            as_spelled=wanted.as_spelled,
             deployment_id=None
             if wanted.deployment_id is None
             else DeploymentId(wanted.deployment_id),
@@ -76,7 +79,8 @@ class Jobs:
 
     async def history(self, host: str, project: str, page: PageRequest) -> Page[FleetJob]:
         """What was to change a project on a host, the newest first. Raises `NotFound`."""
-        return await self.list(JobFilter(host=host, project=project, kinds=CHANGING_KINDS), page)
+        wanted = JobFilter(host=host, project=project, as_spelled=True, kinds=CHANGING_KINDS)
+        return await self.list(wanted, page)
 
     async def show(self, job_id: str) -> FleetJob:
         """Raises `NotFound`."""

@@ -63,6 +63,8 @@ class JobQuery:
     host_id: HostId | None = None
     project: str | None = None
     """In whatever case: Compose knows one project under all of them."""
+    as_spelled: bool = False
+    """Of the project only what names it in just this way: all others were refused by the host."""
     deployment_id: DeploymentId | None = None
     states: frozenset[FleetJobState] = field(default_factory=frozenset)
     """Empty for all."""

@@ -284,6 +284,8 @@ class JobStoreContract(FleetContract):
         assert await found() == ["5", "4", "3", "2", "1"]
         assert await found(host_id=a.id) == ["5", "4", "3", "1"]
         assert await found(project="BLOG") == ["3", "2", "1"]
+        assert await found(project="BLOG", as_spelled=True) == []
+        assert await found(project="blog", as_spelled=True) == ["3", "2", "1"]
         assert await found(deployment_id=deployment.id) == ["2", "1"]
         assert await found(states={S.CANCELED}) == ["3"]
         assert await found(states={S.CANCELED, S.QUEUED}, host_id=b.id) == ["2"]

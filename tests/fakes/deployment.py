@@ -98,6 +98,7 @@ class FakeDeployment(FakeMachine):
                 self.clock.since_boot(),
                 is_private=is_private(command),
                 project=project.compose_name,
+                spelling=project.value,
             )
         )
         return JobSteps(job_id, deadline, self.step_tools(self.jobs, self.live))

@@ -386,6 +386,7 @@ def _is_meant(job: FleetJob, query: JobQuery) -> bool:
             query.project is None
             or (job.project is not None and job.project.lower() == query.project.lower())
         )
+        and (not query.as_spelled or query.project in (None, job.project))
         and query.deployment_id in (None, job.deployment_id)
         and (not query.states or job.state in query.states)
         and (not query.kinds or job.kind in query.kinds)

@@ -177,8 +177,9 @@ LATER: list[Record] = [
     JobAccepted("j7", ListRevisions(_BLOG), "", Moment(BOOT, 18.0), 6),
     JobAccepted("j8", None, "d1g357", Moment(BOOT, 19.0), project="blog"),
     StepExited("j1", "apply", 1, StepExit(0, 9, "5ha256", 5, 3, "", 1.25)),
+    JobAccepted("j9", None, "d1g357", Moment(BOOT, 20.0), project="blog", spelling="Blog"),
 ]
-"""What came with revisions: an agent before them wrote none of it, and no golden file holds it."""
+"""What came with revisions and after: an agent before them wrote none of it; no golden file holds it."""
 
 BURIED = [
     Tombstone(f"j{number}", f"{number:064x}", state)

@@ -240,6 +240,17 @@ class TestJobs:
         history = await api.get(f"{BLOG}/history?limit=1")
         assert [job["id"] for job in history["items"]] == [made[2]]
 
+    async def test_a_projects_history_has_nothing_of_another_spelling(
+        self, api: Api, host: Host
+    ) -> None:
+        """The host refuses it; all of both spellings are in the list of jobs."""
+        mine = (await api.post(f"{BLOG}/stop", 202))["id"]
+        other = (await api.post(f"{V1}/hosts/web-1/projects/Blog/stop", 202))["id"]
+        history = await api.get(f"{BLOG}/history")
+        assert [job["id"] for job in history["items"]] == [mine]
+        both = await api.get(f"{V1}/jobs?project=blog")
+        assert [job["id"] for job in both["items"]] == [other, mine]
+
     async def test_a_result_is_there_when_it_is_over(self, api: Api, host: Host) -> None:
         job = await api.post(f"{BLOG}/stop", 202)
         path = f"{V1}/jobs/{job['id']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -223,6 +224,28 @@ async def test_the_journals_column_is_the_last_job_that_changed_the_project(
     await host.deploy(deploy("blog"), "j1")
     await host.deploy(deploy("shop"), "j2")
     journal = (await ask(host)).data["journal"]
+    assert isinstance(journal, dict)
+    assert journal["job_id"] == "j1"
+
+
+async def test_a_job_of_another_spelling_is_not_the_last_one_of_the_project(
+    host: FakeDeployment,
+) -> None:
+    await host.deploy(deploy("Blog"), "j1")
+    with pytest.raises(Conflict, match="which knows no capitals"):
+        await host.deploy(deploy("blog"), "j2")
+    journal = (await ask(host, "Blog")).data["journal"]
+    assert isinstance(journal, dict)
+    assert journal["job_id"] == "j1"
+
+
+async def test_a_job_whose_spelling_was_not_written_down_is_one_of_the_projects(
+    host: FakeDeployment,
+) -> None:
+    await host.deploy(deploy("Blog"), "j1")
+    job = host.jobs.ledger.jobs["j1"]
+    job.accepted = replace(job.accepted, spelling="")
+    journal = (await ask(host, "Blog")).data["journal"]
     assert isinstance(journal, dict)
     assert journal["job_id"] == "j1"
 

@@ -70,6 +70,7 @@ WRITTEN_LATER = [
     '{"fact":"accepted","job_id":"j7","command":{"type":"LIST_REVISIONS","payload":{"project_name":"blog"}},"digest":"","accepted_at":{"boot_id":"0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0","seconds":18.0},"peer_seq":6}',
     '{"fact":"accepted","job_id":"j8","command":null,"digest":"d1g357","accepted_at":{"boot_id":"0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0","seconds":19.0},"project":"blog"}',
     '{"fact":"exited","job_id":"j1","step":"apply","attempt":1,"exit":{"exit_code":0,"output_bytes":9,"output_sha256":"5ha256","head_bytes":5,"tail_bytes":3,"seconds":1.25}}',
+    '{"fact":"accepted","job_id":"j9","command":null,"digest":"d1g357","accepted_at":{"boot_id":"0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0","seconds":20.0},"project":"blog","spelling":"Blog"}',
 ]
 """`LATER` as it is written, for ever."""
 

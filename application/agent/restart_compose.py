@@ -17,7 +17,7 @@ from application.ports.project_files import ProjectFiles
 from domain.commands import RestartCompose
 from domain.content import COMPOSE_FILE_NAME, ProjectContent
 from domain.deploy_options import DeployOptions
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
 from domain.project import ComposeFile, Project
 
 RESTART = "restart"
@@ -40,6 +40,12 @@ class RestartComposeHandler:
         name = command.project
         project = await self.files.locate(name)
         history = await self.revisions.history(name)
+        if history.wanted is None and history.revisions:
+            # Its containers are gone: there is nothing that could be started again as it is.
+            raise Conflict(
+                f"project '{name}' is stopped, and a restart starts only what runs or has run: deploy "
+                "it, or roll back to a revision, which starts it"
+            )
         options = history.wanted.options if history.wanted is not None else DeployOptions()
         if not steps.has_begun(RESTART):
             await steps.ask(VERSION, self.deadlines.check_s, self.runtime.ensure_supported())

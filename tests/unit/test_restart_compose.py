@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from application.agent.handling import Failed
-from domain.commands import RestartCompose
-from domain.errors import Canceled, NotFound, RuntimeUnavailable
+from domain.commands import RestartCompose, StopCompose
+from domain.errors import Canceled, Conflict, NotFound, RuntimeUnavailable
 from domain.policy import STANDARD
 from tests.builders import compose_content
 from tests.fakes.compose_runtime import Scripted
@@ -74,6 +74,15 @@ async def test_an_unknown_project_is_refused() -> None:
     with pytest.raises(NotFound, match="does not exist on this host"):
         await host.do(restart())
     assert host.runtime.calls == []
+
+
+async def test_a_project_that_is_stopped_is_refused_and_what_starts_it_is_said(
+    host: FakeDeployment,
+) -> None:
+    completed(await host.do(StopCompose(BLOG)))
+    with pytest.raises(Conflict, match=r"'blog' is stopped.*deploy it, or roll back"):
+        await host.do(restart())
+    assert "restart" not in commands_of(host)
 
 
 async def test_the_policy_of_now_is_asked(host: FakeDeployment) -> None:

@@ -104,6 +104,7 @@ class AgentSettings(BaseSettings):
         if self.transport == "http":
             return Identification(self.bearer_token())
         key = self.control_plane_key
+        has_token = any((self.token, self.secret_token, self.secret_token_file))
         if (membership := _membership_in(self.state_dir)) is not None:
             if key is not None and not is_pinned(key, membership.control_plane_key):
                 pinned = fingerprint_of(membership.control_plane_key)
@@ -112,8 +113,10 @@ class AgentSettings(BaseSettings):
         if self.enroll_token is None and self.enroll_token_file is None:
             if key is not None:
                 raise SettingsError([_KEY_WITHOUT_ENROLMENT])
+            if not has_token:
+                raise SettingsError([_NEITHER + _NOT_ENROLLED.format(state_dir=self.state_dir)])
             return Identification(self.bearer_token())
-        if any((self.token, self.secret_token, self.secret_token_file)):
+        if has_token:
             raise SettingsError([_BOTH])
         token = self.enroll_token
         if token is None:
@@ -126,6 +129,10 @@ _NEITHER: Final = (
     "AGENT_SECRET_TOKEN: is missing; set it, or AGENT_TOKEN, or AGENT_SECRET_TOKEN_FILE, or the "
     "systemd credential agent_secret_token; or AGENT_ENROLL_TOKEN, to enrol this host with a key of "
     "its own"
+)
+_NOT_ENROLLED: Final = (
+    "; no host is enrolled in AGENT_STATE_DIR, which is {state_dir}: where this one was enrolled before, "
+    "the agent looks in another directory than then"
 )
 _BOTH: Final = (
     "AGENT_ENROLL_TOKEN: enrols this host with a key, and cannot stand beside a bearer token: leave "

@@ -178,6 +178,8 @@ def test_without_anything_both_the_address_and_the_token_are_missing(
     address, secret = around.problems()
     assert address.startswith("SERVER_URL: is missing")
     assert secret.startswith("AGENT_SECRET_TOKEN: is missing; set it, or AGENT_TOKEN, or")
+    # Most often, the agent was started in another directory than when it was enrolled.
+    assert f"no host is enrolled in AGENT_STATE_DIR, which is {Path('state').absolute()}" in secret
 
 
 def test_a_wrong_address_is_not_called_missing_too(around: Surroundings) -> None:

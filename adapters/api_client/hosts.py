@@ -51,7 +51,7 @@ class HostsApi(Resource):
         return made
 
     async def withdraw(self, enrolment_id: str) -> None:
-        """Make an enrolment that was not used good for nothing."""
+        """Make an enrolment that was not used worth nothing."""
         await self._change("DELETE", f"/enrolments/{part(enrolment_id)}")
 
     async def enrolments(self, *, limit: int | None = None) -> list[Enrolment]:

@@ -28,6 +28,7 @@ PARTS: Final = (
     (("status", "stop", "restart", "rollback", "remove"), "projects", "add_projects"),
     (("history", "diff"), "histories", "add_histories"),
     (("hosts",), "hosts", "add_hosts"),
+    (("enrolments",), "enrolments", "add_enrolments"),
     (("jobs",), "jobs", "add_jobs"),
     (("users", "tokens"), "people", "add_people"),
     (("audit",), "audits", "add_audit"),

@@ -53,6 +53,24 @@ class ApiContract:
                 await asked
             assert (caught.value.status, caught.value.problem) == (404, "not_found")
 
+    async def test_an_enrolment_is_in_the_way_of_another_one_until_it_is_withdrawn(
+        self, subject: Subject
+    ) -> None:
+        name = "Enrolled-1"
+        made = (await subject.api.hosts.enrol(name, {"team": "a"}))["enrolment"]
+        with pytest.raises(Refused, match="an enrolment is open for") as caught:
+            await subject.api.hosts.enrol(name.lower(), {})
+        assert (caught.value.status, caught.value.problem) == (409, "conflict")
+        assert (await subject.api.hosts.enrolments())[0]["state"] == "open"
+        await subject.api.hosts.withdraw(made["id"])
+        newest = (await subject.api.hosts.enrolments())[0]
+        assert (newest["id"], newest["name"], newest["state"]) == (made["id"], name, "closed")
+        again = (await subject.api.hosts.enrol(name, {}))["enrolment"]
+        await subject.api.hosts.withdraw(again["id"])
+        with pytest.raises(Refused) as caught:
+            await subject.api.hosts.withdraw("enr_none")
+        assert (caught.value.status, caught.value.problem) == (404, "not_found")
+
     async def test_hosts_are_changed(self, subject: Subject) -> None:
         name = await subject.add_host("web-1", team="a")
         changed = await subject.api.hosts.change(name, labels={"zone": "x"})

@@ -11,6 +11,7 @@ from adapters.api_client.client import ApiClient
 from adapters.api_client.documents import (
     DeployedContent,
     Deployment,
+    Enrolment,
     Host,
     Job,
     NewEnrolment,
@@ -68,19 +69,30 @@ class FakeHosts(HostsApi):
         self.world.asks("enrol", name=name, ttl_s=ttl_s)
         if name in self.world.hosts:
             raise Refused(409, "conflict", f"there is a host {name!r}")
+        for one in self.world.enrolments.values():
+            if (one["name"].lower(), one["state"]) == (name.lower(), "open"):
+                raise Refused(409, "conflict", f"name: an enrolment is open for {name}")
+        enrolment: Enrolment = {
+            "id": f"enr_{next(self.world.numbers)}", "name": name, "labels": dict(labels),
+            "state": "open", "created_at": AT, "expires_at": "2027-01-15T08:10:00Z",
+            "created_by": "ann", "used_at": None, "host_id": None,
+        }  # fmt: skip
+        self.world.enrolments[enrolment["id"]] = enrolment
         return {
-            "enrolment": {
-                "id": "enr_1", "name": name, "labels": dict(labels), "state": "open",
-                "created_at": AT, "expires_at": "2027-01-15T08:10:00Z", "created_by": "ann",
-                "used_at": None, "host_id": None,
-            },
-            "token": "ide_secret", "control_plane_key": "sha256:cd",
+            "enrolment": enrolment, "token": "ide_secret", "control_plane_key": "sha256:cd",
             "command": "SERVER_URL=wss://cp/ws AGENT_ENROLL_TOKEN=ide_secret instadeploy-agent",
             "install_url": self.world.install_url,
         }  # fmt: skip
 
+    async def enrolments(self, *, limit: int | None = None) -> list[Enrolment]:
+        self.world.asks("enrolments")
+        return list(self.world.enrolments.values())[::-1][:limit]
+
     async def withdraw(self, enrolment_id: str) -> None:
         self.world.asks("withdraw", enrolment_id=enrolment_id)
+        if enrolment_id not in self.world.enrolments:
+            raise not_found(f"enrolment {enrolment_id!r}")
+        self.world.enrolments[enrolment_id]["state"] = "closed"
 
 
 class FakeProjects(ProjectsApi):

@@ -14,6 +14,7 @@ from adapters.api_client.documents import (
     AuditEntry,
     DeployedContent,
     Deployment,
+    Enrolment,
     Grant,
     Host,
     Job,
@@ -65,6 +66,8 @@ class World:
     asked: list[tuple[str, Any]] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     connections: list[tuple[str, str | None, Path | None]] = field(default_factory=list)
+    enrolments: dict[str, Enrolment] = field(default_factory=dict)
+    is_set_up: bool = False
     fails_with: Exception | None = None
     hangs: bool = False
     numbers: Any = field(default_factory=lambda: itertools.count(1))

@@ -108,7 +108,7 @@ def _default_files(folder: ProjectFolder, notes: list[str]) -> tuple[FirstFile, 
     found = _present(folder, COMPOSE_FILES)
     if not found:
         raise InvalidInput(
-            "compose file", f"there is none of {', '.join(COMPOSE_FILES)} in the directory"
+            "compose file", f"there is none of {', '.join(COMPOSE_FILES)} in {folder.root}"
         )
     overrides = _present(folder, OVERRIDE_FILES)
     notes += [

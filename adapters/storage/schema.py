@@ -57,7 +57,10 @@ class Schema:
             before = self.version_of(connection)
             target = self.head if revision == "head" else revision
             if before != target:
-                _LOG.info("the database goes from version %s to %s", before or "none", target)
+                if before:
+                    _LOG.info("the database goes from version %s to %s", before, target)
+                else:
+                    _LOG.info("the database is new, and gets the tables of version %s", target)
                 self.migrate(connection, target)
             if target == self.head:
                 require_tables(connection)

@@ -135,7 +135,8 @@ class ProjectJudge:
             model = ComposeModel.from_document(resolved.document)
             completing(model)  # When it is asked the next time, it is too late to refuse anything.
             names = [one.name for one in model.services]
-            stage.say(f"{len(names)} services: {', '.join(names)}")
+            word = "service" if len(names) == 1 else "services"
+            stage.say(f"{len(names)} {word}: {', '.join(names)}")
             return Judged(model, directory, resolved.hashes, complaints)
 
     async def _resolved(

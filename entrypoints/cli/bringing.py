@@ -49,7 +49,9 @@ DirectoryOption = Annotated[
     Path | None, typer.Option("--directory", "-C", help="Where the project is; usually here")
 ]
 PullOption = Annotated[Pull | None, typer.Option("--pull", help="missing, always or never")]
-ProfilesOption = Annotated[list[str] | None, typer.Option("--profile", help="Given again, several")]
+ProfilesOption = Annotated[
+    list[str] | None, typer.Option("--profile", help="Give it again for several")
+]
 NotesOption = Annotated[
     list[str] | None, typer.Option("--label", metavar="K=V", help="A note on the revision")
 ]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from adapters.api_client.errors import Refused
+from adapters.api_client.errors import Refused, Unreachable
 from domain.errors import InstaDeployError, InvalidInput
 from entrypoints.cli.exits import ExitCode, NotLoggedIn, code_of, exit_code_of, hint_of
 from entrypoints.cli.printing import Output, Printer
-from entrypoints.cli.program import PROGRAM, Invocation, Program, Wishes
+from entrypoints.cli.program import PROGRAM, TOKEN, Invocation, Program, Wishes
 
 if TYPE_CHECKING:
     from adapters.api_client.client import ApiClient
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _NOT_ACCEPTED: Final = (
     "the token is not accepted any more: it has expired, or was revoked or replaced; log in again: "
     "instadeploy login {url}"
+)
+_NOT_ACCEPTED_FROM_ENVIRONMENT: Final = (
+    "the token in {variable} is not accepted: it is not right, has expired, or was revoked or replaced; "
+    "set another one, or unset the variable, which outranks the token of a login"
 )
 _PANEL: Final = "Of every command"
 
@@ -143,10 +147,16 @@ def asking(it: Invocation, ask: Callable[[ApiClient], Coroutine[Any, Any, int]])
             except Refused as exc:
                 if exc.problem == "unauthenticated":
                     # The API's words are for whoever makes requests by hand.
-                    raise NotLoggedIn(_NOT_ACCEPTED.format(url=it.url)) from None
+                    raise NotLoggedIn(_not_accepted(it)) from None
                 raise
 
     return asyncio.run(run())
+
+
+def _not_accepted(it: Invocation) -> str:
+    # To log in does not help while the variable is set.
+    text = _NOT_ACCEPTED_FROM_ENVIRONMENT if it.variable(TOKEN) else _NOT_ACCEPTED
+    return text.format(url=it.url, variable=TOKEN)
 
 
 def _ended(it: Invocation, run: Callable[[], int]) -> int:
@@ -154,7 +164,7 @@ def _ended(it: Invocation, run: Callable[[], int]) -> int:
     try:
         return run()
     except InstaDeployError as exc:
-        complain(it.printer, exc, it.url, _what_goes_on(it))
+        complain(it.printer, exc, it.url, _what_goes_on(it, exc))
         return exit_code_of(exc)
     except (KeyboardInterrupt, EOFError, typer.Abort):
         interrupted(it)
@@ -202,12 +212,19 @@ def interrupted(it: Invocation) -> None:
     it.printer.complain(f"\n{PROGRAM}: interrupted. {text}".rstrip())
 
 
-def _what_goes_on(it: Invocation) -> str:
+def _what_goes_on(it: Invocation, error: InstaDeployError | None = None) -> str:
     if it.goes_on:
         return how_to_go_on(it.goes_on)
-    if it.is_sending:
+    if it.is_sending and (error is None or _is_open(error)):
         return "It may have been accepted: `instadeploy jobs list` shows whether."
     return ""
+
+
+def _is_open(error: InstaDeployError) -> bool:
+    """Whether what was sent may have been accepted all the same; a refusal is an answer."""
+    if isinstance(error, Unreachable):
+        return not error.is_certain
+    return exit_code_of(error) is ExitCode.UNREACHABLE
 
 
 def how_to_go_on(what: str) -> str:

@@ -59,7 +59,12 @@ def deploy(  # noqa: PLR0913 - an option each
     ],
     selector: Annotated[
         list[str] | None,
-        typer.Option("-l", "--to", metavar="K=V", help="All hosts with this label, and name none"),
+        typer.Option(
+            "-l",
+            "--to",
+            metavar="K=V",
+            help="To all hosts with this label; given again, with all of them",
+        ),
     ] = None,
     files: FilesOption = None,
     env_files: EnvFilesOption = None,

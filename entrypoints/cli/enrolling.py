@@ -10,6 +10,7 @@ import typer
 
 from adapters.api_client.errors import Refused
 from domain.errors import InstaDeployError
+from entrypoints.cli.enrolments import enrolled
 from entrypoints.cli.exits import ExitCode, Failed, NotOver
 from entrypoints.cli.first_lines import FirstLine
 from entrypoints.cli.parsing import LabelsOption, labels_in, seconds_in
@@ -47,7 +48,7 @@ async def enroll(
     """Print the one line that makes a machine a host; its token is good once."""
     timeout_s = seconds_in(within, "--timeout")
     ttl_s = seconds_in(ttl, "--ttl")
-    made = await api.hosts.enrol(name, labels_in(labels or ()), ttl_s=ttl_s)
+    made = await enrolled(api, name, labels_in(labels or ()), ttl_s)
     enrolment = made["enrolment"]
     first = await _first_line(it, api, made)
     line = made["command"] if first is None else first.for_shell()
@@ -87,7 +88,7 @@ async def cloud_init(
 ) -> None:
     """Print user-data with which a new machine becomes a host when it first boots, by cloud-init."""
     ttl_s = seconds_in(ttl, "--ttl")
-    made = await api.hosts.enrol(name, labels_in(labels or ()), ttl_s=ttl_s)
+    made = await enrolled(api, name, labels_in(labels or ()), ttl_s)
     first = await _first_line(it, api, made)
     if first is None:
         await _withdraw(api, made)

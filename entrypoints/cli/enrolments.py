@@ -80,16 +80,18 @@ async def withdraw(
         it.printer.line(f"{enrolment_id} is withdrawn.")
 
 
-async def enrolled(api: ApiClient, name: str, labels: Mapping[str, str]) -> NewEnrolment:
+async def enrolled(
+    api: ApiClient, name: str, labels: Mapping[str, str], ttl_s: float | None
+) -> NewEnrolment:
     """A new enrolment. Where an older one is in its way, the error says how to be rid of that."""
     try:
-        return await api.hosts.enrol(name, labels)
+        return await api.hosts.enrol(name, labels, ttl_s=ttl_s)
     except Refused as exc:
         # Whoever may enrol and not look is left with what was refused.
         with contextlib.suppress(ApiFailure):
             if exc.problem == "conflict" and await _open_for(api, name) is not None:
                 exc.add_note(
-                    "where its command line is lost, withdraw it, then enroll again: "
+                    "where its line is lost, withdraw it, then enroll again: "
                     f"instadeploy enrolments withdraw {name}"
                 )
         raise

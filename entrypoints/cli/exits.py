@@ -112,7 +112,12 @@ def code_of(error: InstaDeployError) -> str:
 
 
 def hint_of(error: InstaDeployError, url: str) -> str:
-    """What to do next; empty where there is nothing to say. `url` is of the control plane, if known."""
+    """What to do next; empty where there is nothing to say. `url` is of the control plane, if known.
+
+    A command that knows more than the error has given it a note.
+    """
+    if notes := getattr(error, "__notes__", None):
+        return "; ".join(notes)
     match error:
         case Unreachable():
             return f"does the control plane run, and is {url or 'its URL'} right? {_CONTEXTS}"

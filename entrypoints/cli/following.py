@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from adapters.api_client.errors import ApiFailure
 from entrypoints.cli.command import how_to_go_on
-from entrypoints.cli.exits import ExitCode, Failed, NotOver
+from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.program import Invocation
-from entrypoints.cli.texts import duration, known, seconds_of
+from entrypoints.cli.texts import age, duration, known, seconds_of
 
 if TYPE_CHECKING:
     from adapters.api_client.client import ApiClient
-    from adapters.api_client.documents import Job
+    from adapters.api_client.documents import Host, Job
     from adapters.api_client.feed import FeedEvent
     from application.operator.progress import JobProgress, Progress, Said
     from entrypoints.cli.views import View
 
 AT_ONCE: Final = 8
 """So many finished jobs are asked for at the same time."""
-SHORT_WAIT_S: Final = 20.0
-USUAL_TIMEOUT_S: Final = 90.0
+MOST_LOOKED_AT: Final = 20
+"""Of the hosts that have not taken their jobs, so many are looked at."""
+QUEUED: Final = "queued"
 
 _EXITS: Final = {"succeeded": ExitCode.OK, "failed": ExitCode.FAILED, "open": ExitCode.GOES_ON}
 """By the value of a `Verdict`."""
@@ -125,6 +128,7 @@ async def concluded(
     """
     from application.operator.outcomes import Verdict, verdict_of  # noqa: PLC0415 - see above
 
+    await _say_who_is_away(it, api, document.get("jobs") or [document])
     progress = await follow_to_end(it, api, what, timeout_s=timeout_s)
     it.goes_on = what.id
     jobs = await _all_results(api, progress)
@@ -137,6 +141,37 @@ async def concluded(
         it.printer.note(f"Not over after {duration(timeout_s)}. {how_to_go_on(what.id)}")
     it.goes_on = ""
     return _EXITS[verdict.value]
+
+
+async def _say_who_is_away(it: Invocation, api: ApiClient, jobs: Sequence[dict[str, Any]]) -> None:
+    """Why nothing happens, and for how long that may be so: once, for each host that is offline."""
+    waiting = [job for job in jobs if job["state"] == QUEUED]
+    if not waiting or not it.printer.is_chatty:
+        return
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(job: dict[str, Any]) -> None:
+        # It is a courtesy: what fails here is said by what comes next.
+        with contextlib.suppress(ApiFailure):
+            async with gate:
+                host = await api.hosts.show(job["host_id"])
+            if not host["online"]:
+                until = f", {age(job['expires_at'], it.now)} at the latest"
+                it.printer.note(
+                    f"{away_since(it, host)}; the job waits until it comes back, or expires"
+                    + (until if job["expires_at"] else "")
+                )
+
+    async with asyncio.TaskGroup() as group:
+        for job in waiting[:MOST_LOOKED_AT]:
+            group.create_task(one(job), name=f"look after {job['host_id']}")
+
+
+def away_since(it: Invocation, host: Host) -> str:
+    """That a host is offline, and since when."""
+    if host["last_seen_at"] is None:
+        return f"{host['name']} is offline, and has never been online"
+    return f"{host['name']} is offline, and was last seen {age(host['last_seen_at'], it.now)}"
 
 
 async def _all_results(api: ApiClient, progress: Progress) -> list[Job]:
@@ -194,31 +229,6 @@ def _row(job: Job) -> tuple[str, ...]:
         known(data.get("revision")),
         known(back) if "rolled_back_to" in data or back else "-",
     )
-
-
-async def answered(it: Invocation, api: ApiClient, job: Job, *, timeout_s: float) -> dict[str, Any]:
-    """What a question's job has found, waited for. Raises `Failed`, `NotOver` and `ApiFailure`."""
-    if not job["over"]:
-        it.printer.note(f"Waiting for {job_pair(job)[1]} ...")
-        try:
-            async with asyncio.timeout(timeout_s), aclosing(api.jobs.follow(job["id"])) as feed:
-                async for _ in feed:
-                    pass
-        except TimeoutError:
-            raise NotOver(
-                f"{job_pair(job)[1]} has not answered within {timeout_s:g} s; job {job['id']}"
-            ) from None
-    if not job["over"] or job.get("result") is None:
-        job = await api.jobs.show(job["id"])
-    result = job.get("result")
-    if job["state"] != "succeeded" or result is None:
-        why = job["error"] or (result["error"] if result else "") or job["reason"] or job["state"]
-        raise Failed(f"{job_pair(job)[1]}: {why}{_offline(job)}", job["reason"])
-    return result["data"]
-
-
-def _offline(job: Job) -> str:
-    return "; its agent is offline" if job["state"] == "expired" and not job["sent_at"] else ""
 
 
 async def deployment_jobs(api: ApiClient, deployment_id: str) -> Followed:

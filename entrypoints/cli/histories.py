@@ -10,12 +10,11 @@ import typer
 from domain.errors import NotFound
 from entrypoints.cli.command import command
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.following import USUAL_TIMEOUT_S, answered
 from entrypoints.cli.hosts import HostArgument
-from entrypoints.cli.parsing import seconds_in
 from entrypoints.cli.printing import BAD, GOOD
 from entrypoints.cli.program import Invocation
 from entrypoints.cli.projects import ProjectArgument
+from entrypoints.cli.questions import WithinOption, answered, patience_with
 from entrypoints.cli.texts import age, known, pairs
 
 if TYPE_CHECKING:
@@ -39,12 +38,11 @@ async def history(
     host: HostArgument,
     project: ProjectArgument,
     limit: Annotated[int, typer.Option("--limit", min=1, help="So many jobs")] = 20,
-    within: Annotated[str | None, typer.Option("--timeout", help="Such as 90s")] = None,
+    within: WithinOption = None,
 ) -> None:
     """Show the revisions that the host keeps, and the jobs that made them."""
-    timeout_s = seconds_in(within, "--timeout") or USUAL_TIMEOUT_S
     jobs = await api.projects.history(host, project, limit=limit)
-    data = await _revisions(it, api, host, project, timeout_s)
+    data = await _revisions(it, api, host, project, within)
     if it.printer.is_json:
         it.printer.document({"revisions": data, "jobs": jobs})
         return
@@ -90,13 +88,12 @@ async def diff(
     project: ProjectArgument,
     old: Annotated[int, typer.Argument(metavar="REVISION", min=1)],
     new: Annotated[int, typer.Argument(metavar="REVISION", min=1)],
-    within: Annotated[str | None, typer.Option("--timeout", help="Such as 90s")] = None,
+    within: WithinOption = None,
 ) -> ExitCode:
     """Show in what two revisions differ: compose file, and by fingerprint variables and files."""
     from application.operator.comparing import compared  # noqa: PLC0415 - not for every command
 
-    timeout_s = seconds_in(within, "--timeout") or USUAL_TIMEOUT_S
-    data = await _revisions(it, api, host, project, timeout_s)
+    data = await _revisions(it, api, host, project, within)
     jobs = {one["revision"]: one.get("job_id") for one in data.get("revisions") or ()}
     contents = [await _content(api, jobs, number) for number in (old, new)]
     found = compared(
@@ -110,10 +107,11 @@ async def diff(
 
 
 async def _revisions(
-    it: Invocation, api: ApiClient, host: str, project: str, timeout_s: float
+    it: Invocation, api: ApiClient, host: str, project: str, within: str | None
 ) -> dict[str, Any]:
-    job = await api.projects.ask_project(host, project, "revisions", wait_s=timeout_s)
-    return await answered(it, api, job, timeout_s=timeout_s)
+    patience = await patience_with(it, api, host, within)
+    job = await api.projects.ask_project(host, project, "revisions", wait_s=patience.first_s)
+    return await answered(it, api, job, patience)
 
 
 async def _content(api: ApiClient, jobs: dict[int, Any], number: int) -> DeployedContent:

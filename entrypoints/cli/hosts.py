@@ -9,9 +9,9 @@ import typer
 from entrypoints.cli.asking import confirm
 from entrypoints.cli.command import command, group
 from entrypoints.cli.enrolling import cloud_init, enroll
-from entrypoints.cli.following import USUAL_TIMEOUT_S, answered
-from entrypoints.cli.parsing import LabelsOption, label_changes, labels_in, seconds_in
+from entrypoints.cli.parsing import LabelsOption, label_changes, labels_in
 from entrypoints.cli.program import Invocation
+from entrypoints.cli.questions import WithinOption, answered, patience_with
 from entrypoints.cli.texts import age, known, pairs, yes
 
 if TYPE_CHECKING:
@@ -108,12 +108,12 @@ async def health(
     it: Invocation,
     api: ApiClient,
     host: HostArgument,
-    within: Annotated[str | None, typer.Option("--timeout", help="Such as 90s")] = None,
+    within: WithinOption = None,
 ) -> None:
     """Ask how the agent, its engine and Compose are."""
-    timeout_s = seconds_in(within, "--timeout") or USUAL_TIMEOUT_S
-    job = await api.projects.ask(host, "health", wait_s=timeout_s)
-    data = await answered(it, api, job, timeout_s=timeout_s)
+    patience = await patience_with(it, api, host, within)
+    job = await api.projects.ask(host, "health", wait_s=patience.first_s)
+    data = await answered(it, api, job, patience)
     if it.printer.is_json:
         it.printer.document(data)
     elif not it.printer.is_quiet:

@@ -50,7 +50,7 @@ async def list_jobs(
     project: Annotated[str | None, typer.Option("--project")] = None,
     deployment: Annotated[str | None, typer.Option("--deployment")] = None,
     state: Annotated[
-        list[str] | None, typer.Option("--state", help="Given again, any of them")
+        list[str] | None, typer.Option("--state", help="Give it again for several")
     ] = None,
     kind: Annotated[list[str] | None, typer.Option("--kind", help="Such as DEPLOY_COMPOSE")] = None,
     *,

@@ -11,7 +11,7 @@ import typer
 from domain.errors import InvalidInput
 
 LabelsOption = Annotated[
-    list[str] | None, typer.Option("--label", "-l", metavar="K=V", help="Given again, all of them")
+    list[str] | None, typer.Option("--label", "-l", metavar="K=V", help="Give it again for several")
 ]
 
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)?")

@@ -178,7 +178,9 @@ async def create(
         str | None, typer.Option("--role", help="At most: viewer, deployer or admin")
     ] = None,
     labels: LabelsOption = None,
-    expires: Annotated[str | None, typer.Option("--expires", help="In, such as 90d")] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="How long it is good, such as 30d; usually 90d")
+    ] = None,
     user: Annotated[str | None, typer.Option("--user", help="For somebody else")] = None,
 ) -> None:
     """Make a token, which is printed this once."""

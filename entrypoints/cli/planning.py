@@ -22,11 +22,10 @@ from entrypoints.cli.bringing import (
 )
 from entrypoints.cli.command import command
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.following import USUAL_TIMEOUT_S, answered
 from entrypoints.cli.hosts import HostArgument
-from entrypoints.cli.parsing import seconds_in
 from entrypoints.cli.printing import BAD, BUSY, GOOD
 from entrypoints.cli.program import Invocation
+from entrypoints.cli.questions import WithinOption, answered, patience_with
 from entrypoints.cli.texts import one_line
 
 if TYPE_CHECKING:
@@ -58,17 +57,17 @@ async def plan(  # noqa: PLR0913 - an option each
     pull: PullOption = None,
     profiles: ProfilesOption = None,
     remove_orphans: Annotated[bool, typer.Option("--remove-orphans")] = False,
-    within: Annotated[str | None, typer.Option("--timeout", help="Such as 90s")] = None,
+    within: WithinOption = None,
 ) -> ExitCode:
     """Say what a deployment would do to a host, and do nothing of it; 1 where it would be refused."""
-    timeout_s = seconds_in(within, "--timeout") or USUAL_TIMEOUT_S
     wanted = Wanted(project, directory, files or (), env_files or (), extra or ())
     manner = Manner(pull=pull, profiles=profiles or (), remove_orphans=remove_orphans)
     name, found = await asyncio.to_thread(collected, it, wanted)
     say_what_is_sent(it, name, found)
     body = content_of(found) | {"options": manner.options()}
-    job = await api.projects.plan(host, name, body, wait_s=timeout_s)
-    data = await answered(it, api, job, timeout_s=timeout_s)
+    patience = await patience_with(it, api, host, within)
+    job = await api.projects.plan(host, name, body, wait_s=patience.first_s)
+    data = await answered(it, api, job, patience)
     if it.printer.is_json:
         it.printer.document(data)
     elif not it.printer.is_quiet:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
+from domain.errors import InvalidInput
 from entrypoints.cli.exits import NotLoggedIn, WrongUsage
 from entrypoints.cli.printing import Look, Output, Printer
 from entrypoints.version import VERSION
@@ -159,6 +160,8 @@ class Invocation:
         The variables outrank the file. A token that is kept goes to its own URL and to no other one.
         """
         url, token = self.variable(URL).rstrip("/"), self.variable(TOKEN) or None
+        if url and not url.lower().startswith(("https://", "http://")):
+            raise InvalidInput(URL, f"must begin with https:// or http://, unlike {url!r}")
         context = self._context(is_needed=not url)
         if url and (context is None or context.url != url):
             context = None

@@ -10,11 +10,12 @@ from entrypoints.cli.asking import confirm
 from entrypoints.cli.command import command, how_to_go_on
 from entrypoints.cli.deploying import DeadlineOption, TimeoutOption, TtlOption, WaitOption, terms
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.following import USUAL_TIMEOUT_S, Followed, answered, concluded, job_pair
+from entrypoints.cli.following import Followed, concluded, job_pair
 from entrypoints.cli.hosts import HostArgument, YesOption
 from entrypoints.cli.parsing import seconds_in
 from entrypoints.cli.printing import BAD, GOOD
 from entrypoints.cli.program import Invocation
+from entrypoints.cli.questions import WithinOption, answered, patience_with
 from entrypoints.cli.texts import age, known, one_line, pairs
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ async def status(
     api: ApiClient,
     host: HostArgument,
     project: Annotated[str | None, typer.Argument(metavar="PROJECT", help="Or all")] = None,
-    within: Annotated[str | None, typer.Option("--timeout", help="Such as 90s")] = None,
-) -> None:
+    within: WithinOption = None,
+) -> ExitCode:
     """Show what a project should run, what was done last, and what runs; or the host's projects."""
-    timeout_s = seconds_in(within, "--timeout") or USUAL_TIMEOUT_S
+    patience = await patience_with(it, api, host, within)
     if project is None:
-        job = await api.projects.ask(host, "projects", wait_s=timeout_s)
+        job = await api.projects.ask(host, "projects", wait_s=patience.first_s)
     else:
-        job = await api.projects.ask_project(host, project, "status", wait_s=timeout_s)
-    data = await answered(it, api, job, timeout_s=timeout_s)
+        job = await api.projects.ask_project(host, project, "status", wait_s=patience.first_s)
+    data = await answered(it, api, job, patience)
     if it.printer.is_json:
         it.printer.document(data)
     elif it.printer.is_quiet:
@@ -55,7 +56,8 @@ async def status(
     elif project is None:
         _show_projects(it, data)
     else:
-        _show_status(it, data)
+        _show_status(it, host, data)
+    return ExitCode.OK if data.get("exists", True) else ExitCode.NOT_FOUND
 
 
 async def stop(
@@ -81,7 +83,8 @@ async def restart(  # noqa: PLR0913 - an option each
     host: HostArgument,
     project: ProjectArgument,
     services: Annotated[
-        list[str] | None, typer.Option("--service", "-s", help="Given again, several; or all")
+        list[str] | None,
+        typer.Option("--service", "-s", help="Only this one; give it again for several"),
     ] = None,
     *,
     wait: WaitOption = True,
@@ -186,9 +189,10 @@ def _revision(wanted: Any) -> str:
     return f"revision {wanted.get('revision')} ({wanted.get('state')})"
 
 
-def _show_status(it: Invocation, data: dict[str, Any]) -> None:
+def _show_status(it: Invocation, host: str, data: dict[str, Any]) -> None:
     if not data.get("exists", True):
         it.printer.prose("This host does not have the project.")
+        it.printer.note(f"`instadeploy status {host}` shows those that it has.")
         return
     wanted, journal = data.get("wanted") or {}, data.get("journal") or {}
     fields = [("wanted", _revision(data.get("wanted")))]

@@ -39,7 +39,7 @@ def restore(arguments: Arguments = None) -> None:
 
 @server.command("migrate", context_settings=_AS_THEY_ARE, add_help_option=False)
 def migrate(arguments: Arguments = None) -> None:
-    """Move to another database."""
+    """Bring the database up to date, or with --to move it to another one."""
     run_server("migrate", arguments or [])
 
 

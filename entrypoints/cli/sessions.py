@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from adapters.api_client.documents import Login
 
 USUAL_NAME: Final = "default"
+NOBODY: Final = "nobody"
+NO_PASSWORD: Final = "-"  # noqa: S105 - too short to be one
 
 NameOption = Annotated[str | None, typer.Option("--name", help="What to call it here")]
 PlainOption = Annotated[
@@ -84,14 +86,10 @@ def setup(
     url, name = _chosen(it, url, name)
     _check_secrecy(url, allowed=plain_http)
     code = password_for(it, "code")
+    asyncio.run(_check_code(it, url, code))
     user = user or line_for(it, "user")
     password = password_for(it, twice=True)
-
-    async def ask() -> Login:
-        async with it.program.connect(url, None, ca_file=it.ca_file()) as api:
-            return await api.session.set_up(code, user, password)
-
-    made = asyncio.run(ask())
+    made = asyncio.run(_set_up(it, url, code, user, password))
     _keep(it, name, url, made["user"]["name"], made["token"])
 
 
@@ -132,9 +130,9 @@ async def whoami(it: Invocation, api: ApiClient) -> None:
         grants = [f"{one['role']}  {pairs(one['labels'])}" for one in me["user"]["grants"]]
         fields = [("user", me["user"]["name"]), ("at", it.url), ("may", "\n".join(grants) or "-")]
         if token is not None:
-            narrowed = known(token["role"]) if token["role"] or token["labels"] else "nothing less"
-            if token["labels"]:
-                narrowed += f"  {pairs(token['labels'])}"
+            narrowed = f"{token['role'] or 'the same'}  {pairs(token['labels'])}"
+            if not (token["role"] or token["labels"]):
+                narrowed = "all that the user may do"
             fields += [
                 ("token", f"{token['name']} ({token['kind']})"),
                 ("allows", narrowed),
@@ -186,6 +184,32 @@ def remove_context(it: Invocation, name: Annotated[str, typer.Argument()]) -> No
         {"removed": name},
         f"{name} is forgotten. `instadeploy logout` would also have revoked it.",
     )
+
+
+async def _set_up(it: Invocation, url: str, code: str, user: str, password: str) -> Login:
+    from adapters.api_client.errors import Refused  # noqa: PLC0415 - see program.py
+
+    async with it.program.connect(url, None, ca_file=it.ca_file()) as api:
+        try:
+            return await api.session.set_up(code, user, password)
+        except Refused as exc:
+            if exc.problem == "conflict":
+                exc.add_note(f"it has users already: instadeploy login {url}")
+            raise
+
+
+async def _check_code(it: Invocation, url: str, code: str) -> None:
+    """Raise before more is asked for where the code is of no use: wrong, or for what is set up already.
+
+    The API judges these two before the password, and no control plane accepts the one that is sent here.
+    """
+    from adapters.api_client.errors import Refused  # noqa: PLC0415 - see program.py
+
+    try:
+        await _set_up(it, url, code, NOBODY, NO_PASSWORD)
+    except Refused as exc:
+        if exc.problem != "invalid_input":
+            raise
 
 
 async def _who_has(it: Invocation, url: str, token: str) -> str:

@@ -100,7 +100,9 @@ def described(contents: Contents) -> str:
     """What is in a backup, and of when it is, in words."""
     at = datetime.fromtimestamp(contents.head.made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     counts = ", ".join(
-        f"{contents.rows[name]} {name}" for name in _COUNTED if name in contents.rows
+        f"{number} {name if number != 1 else name.removesuffix('s')}"
+        for name in _COUNTED
+        if (number := contents.rows.get(name)) is not None
     )
     rows = sum(contents.rows.values())
     return (

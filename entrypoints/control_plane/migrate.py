@@ -44,7 +44,7 @@ async def migrate(settings: ControlPlaneSettings, options: argparse.Namespace) -
         if before == after:
             print(f"The database has this version's tables already, {after}.")
         else:
-            print(f"The database went from version {before or 'none'} to {after}.")
+            print(f"The database went from {before or 'nothing'} to version {after}.")
         return 0
     if address_of(options.to) == address_of(url):
         raise InvalidInput("--to", "must name another database than the one that is configured")

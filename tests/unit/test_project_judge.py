@@ -120,7 +120,7 @@ async def test_a_good_file_is_said_with_its_services(host: FakeDeployment, stage
     judged = await host.handlers.judge.resolve(project, (), stages)
     assert isinstance(judged, Judged)
     assert (set(judged.hashes), judged.directory) == ({"web"}, "/projects/blog")
-    assert spoken(host.live) == {"validate": "1 services: web\n"}
+    assert spoken(host.live) == {"validate": "1 service: web\n"}
 
 
 async def test_hashes_are_asked_for_together_with_the_model(

@@ -428,7 +428,7 @@ async def test_output_is_sent_while_a_step_runs_and_the_result_comes_behind_all_
     accept, *spoken, chunk = [message for message in said(link) if message["type"] != "ACK"]
     assert accept["type"] == "ACCEPT"
     assert [(one["step"], one["logs"]) for one in spoken] == [
-        ("validate", "1 services: web\n"),
+        ("validate", "1 service: web\n"),
         ("policy", "allowed by the host's policy (permissive)\n"),
     ]
     assert chunk == {

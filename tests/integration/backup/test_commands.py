@@ -47,7 +47,7 @@ async def test_a_backup_is_private_whole_and_says_no_secret(
     finally:
         os.umask(before)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert "2 hosts, 1 deployments, 5 jobs" in capsys.readouterr().err
+    assert "2 hosts, 1 deployment, 5 jobs" in capsys.readouterr().err
     await home.backup(file, verify=True)
     assert "whole: 2 hosts" in capsys.readouterr().out
     content = file.read_bytes()
@@ -57,7 +57,7 @@ async def test_a_backup_is_private_whole_and_says_no_secret(
     assert sorted(each.name for each in tmp_path.iterdir() if each.is_file()) == ["backup"]
     await empty.restore(file)
     said = capsys.readouterr().out
-    assert "Restored: 2 hosts, 1 deployments, 5 jobs" in said
+    assert "Restored: 2 hosts, 1 deployment, 5 jobs" in said
     assert empty.keys == home.keys
     assert stat.S_IMODE((empty.state / "payload.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(empty.state.stat().st_mode) == 0o700

@@ -62,6 +62,8 @@ SAMPLES: Final = {
     "hosts health": Sample(f"{HOST} --timeout 5s", ("viewer",)),
     "hosts enroll": Sample("web-2"),
     "hosts cloud-init": Sample("web-2"),
+    "enrolments list": Sample(),
+    "enrolments withdraw": Sample("web-9"),
     "hosts label": Sample(f"{HOST} a=b"),
     "hosts rename": Sample(f"{HOST} web-3"),
     "hosts revoke": Sample(f"{HOST} --yes"),

@@ -17,6 +17,7 @@ from adapters.api_client.documents import (
 from adapters.api_client.errors import Refused
 from adapters.api_client.people import AuditApi, SessionApi, TokensApi, UsersApi
 from adapters.api_client.sending import Parameters
+from domain.fleet.people import SHORTEST_PASSWORD
 from tests.unit.cli.world import TOKEN, World, not_found
 
 
@@ -27,8 +28,13 @@ class FakeSession(SessionApi):
 
     async def set_up(self, code: str, name: str, password: str) -> Login:
         self.world.asks("setup", code=code, name=name, password=password)
+        if self.world.is_set_up:
+            raise Refused(409, "conflict", "set-up: it is over for good")
         if code != "ids_right":
             raise Refused(401, "wrong_code", "this is not the code")
+        if len(password) < SHORTEST_PASSWORD:
+            raise Refused(422, "invalid_input", "password: must have 12 to 256 characters")
+        self.world.is_set_up = True
         return self._login(self.world.add_user(name, {"role": "admin", "labels": {}}))
 
     async def log_in(self, name: str, password: str) -> Login:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from entrypoints.cli import questions
 from tests.unit.cli.running import CommandLine
 from tests.unit.cli.told import PLAN, REFUSED, REVISION, STATUS, ends
 from tests.unit.cli.world import AT
@@ -41,7 +42,7 @@ class TestHosts:
         ran = cli.ok("hosts", "enroll", "new-1", "-l", "env=prod")
         assert ran.out == "SERVER_URL=wss://cp/ws AGENT_ENROLL_TOKEN=ide_secret instadeploy-agent\n"
         assert "as root" in ran.err
-        assert cli.ok("hosts", "enroll", "new-1", "-o", "json").document()["token"] == "ide_secret"
+        assert cli.ok("hosts", "enroll", "new-2", "-o", "json").document()["token"] == "ide_secret"
         assert cli.run("hosts", "enroll", "web-1").code == 6
 
     def test_waiting_for_one_that_does_not_come(self, cli: CommandLine) -> None:
@@ -92,7 +93,13 @@ class TestProjects:
 
     def test_status_of_what_is_not_there(self, cli: CommandLine) -> None:
         cli.world.endings["web-1"] = ends(project_name="blog", exists=False)
-        assert "does not have" in cli.ok("status", "web-1", "blog").out
+        ran = cli.run("status", "web-1", "blog")
+        assert ran.code == 5
+        assert "does not have" in ran.out
+        assert "instadeploy status web-1" in ran.err
+        ran = cli.run("status", "web-1", "blog", "-o", "json")
+        assert (ran.code, ran.document()["exists"], ran.err) == (5, False, "")
+        assert cli.run("status", "web-1", "blog", "-q").code == 5
 
     def test_all_projects_of_a_host(self, cli: CommandLine) -> None:
         cli.world.endings["web-1"] = ends(
@@ -111,6 +118,28 @@ class TestProjects:
         assert (ran.code, ran.error()["code"]) == (1, "runtime_unavailable")
         cli.world.endings["web-1"] = ends("running")
         assert cli.run("status", "web-1", "blog", "--timeout", "0.05s").code == 8
+
+    @pytest.mark.parametrize(
+        "question",
+        [
+            ["status", "web-2", "blog"], ["status", "web-2"], ["hosts", "health", "web-2"],
+            ["history", "web-2", "blog"], ["plan", "web-2", "blog"],
+        ],
+    )  # fmt: skip
+    def test_a_question_to_a_host_that_is_offline(
+        self, cli: CommandLine, question: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(questions, "OFFLINE_TIMEOUT_S", 0.05)
+        cli.world.hosts["web-2"]["online"] = False
+        cli.world.endings["web-2"] = ends("queued")
+        ran = cli.run(*question)
+        assert ran.code == 1
+        assert "web-2 is offline, and was last seen 60 s ago. Waiting 0.05 s for it" in ran.err
+        ran = cli.run(*question, "--timeout", "0.1", "-o", "json")
+        assert (ran.code, ran.error()["code"], ran.out) == (1, "offline", "")
+        # It may have come back meanwhile.
+        cli.world.endings["web-2"] = ends(**{**STATUS, "engine": {}})
+        cli.ok(*question)
 
     @pytest.mark.parametrize(
         ("arguments", "word", "expected"),

@@ -251,6 +251,36 @@ class TestHowItEnds:
         assert ran.code == code
         assert "instadeploy: " in ran.err
 
-    def test_what_was_sent_and_not_answered_may_have_been_accepted(self, cli: CommandLine) -> None:
-        cli.world.fails_with = Unreachable("cut", is_certain=False)
+    @pytest.mark.parametrize(
+        "error", [Unreachable("cut", is_certain=False), Refused(503, "storage_unavailable", "x")]
+    )
+    def test_what_was_sent_and_not_answered_may_have_been_accepted(
+        self, cli: CommandLine, error: Exception
+    ) -> None:
+        cli.world.fails_with = error
         assert "may have been accepted" in cli.run("deploy", "web-1", "blog").err
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            Unreachable("connection refused"),
+            Refused(404, "not_found", "there is no host 'nope'"),
+            Refused(422, "invalid_input", "project: must contain only letters"),
+        ],
+    )
+    def test_what_was_refused_was_not(self, cli: CommandLine, error: Exception) -> None:
+        cli.world.fails_with = error
+        for command in ("deploy", "stop"):
+            assert "may have been accepted" not in cli.run(command, "web-1", "blog").err
+
+    def test_that_a_host_is_offline_is_said_once_and_how_long_its_job_waits(
+        self, cli: CommandLine
+    ) -> None:
+        cli.world.hosts["web-2"]["online"] = False
+        cli.world.endings["web-2"] = lambda _: ("queued", result())
+        for command in ("deploy", "stop"):
+            ran = cli.run(command, "web-2", "blog", "--timeout", "0.05s")
+            assert ran.code == 8
+            assert ran.err.count("web-2 is offline, and was last seen 60 s ago; the job waits") == 1
+        ran = cli.run("deploy", "web-1", "web-2", "blog", "--timeout", "0.05s", "-o", "json")
+        assert (ran.code, ran.err) == (8, "")

@@ -104,14 +104,40 @@ class TestLoggingIn:
         ] == [URL]
 
     def test_setting_up(self, bare: CommandLine) -> None:
-        ran = bare.ok("setup", URL, stdin="ids_right\neve\na password\n")
-        assert bare.asked("setup") == [
-            {"code": "ids_right", "name": "eve", "password": "a password"}
-        ]
-        assert "ids_right" not in ran.out + ran.err
-        ran = bare.run("setup", URL, "--user", "eve", stdin="ids_wrong\na password\n")
+        ran = bare.run("setup", URL, stdin="ids_wrong\n")
         assert ran.code == 4
         assert "printed" in ran.err
+        ran = bare.ok("setup", URL, stdin="ids_right\neve\na password of eve\n")
+        assert bare.asked("setup")[-1] == {
+            "code": "ids_right", "name": "eve", "password": "a password of eve",
+        }  # fmt: skip
+        assert "ids_right" not in ran.out + ran.err
+
+    def test_what_is_set_up_already_says_so_before_more_is_asked_for(
+        self, bare: CommandLine
+    ) -> None:
+        bare.world.is_set_up = True
+        ran = bare.run("setup", URL, stdin="ids_right\n")
+        assert ran.code == 6
+        assert f"instadeploy login {URL}" in ran.err
+        assert list(bare.world.users) == ["ann"]
+
+    def test_a_url_of_the_environment_that_is_none_is_named(self, bare: CommandLine) -> None:
+        bare.environment |= {"INSTADEPLOY_URL": "localhost:8090", "INSTADEPLOY_TOKEN": TOKEN}
+        ran = bare.run("hosts", "list", "-o", "json")
+        assert (ran.code, ran.error()["errors"][0]["field"]) == (7, "INSTADEPLOY_URL")
+        assert "must begin with https:// or http://" in ran.error()["detail"]
+        assert not bare.world.connections
+
+    def test_a_token_that_is_not_accepted_is_named_by_where_it_is_from(
+        self, bare: CommandLine
+    ) -> None:
+        bare.ok("login", URL, "--user", "ann", stdin="right\n")
+        bare.environment["INSTADEPLOY_TOKEN"] = "ida_other"
+        ran = bare.run("whoami")
+        assert ran.code == 4
+        assert "INSTADEPLOY_TOKEN" in ran.err
+        assert "instadeploy login" not in ran.err
 
     def test_files_are_private_from_their_first_byte(self, bare: CommandLine) -> None:
         bare.ok("login", URL, "--user", "ann", stdin="right\n")

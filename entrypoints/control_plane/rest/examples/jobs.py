@@ -45,7 +45,7 @@ class End:
 
 
 JUDGED: Final = (
-    Step("validate", 0.299, "1 services: web\n"),
+    Step("validate", 0.299, "1 service: web\n"),
     Step("policy", 0.001, f"allowed by the host's policy ({POLICY.name})\n"),
 )
 LOOKED: Final = (

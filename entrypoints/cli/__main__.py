@@ -7,7 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-import typer
+from entrypoints.extras import missing_extra
+
+try:
+    import typer
+except ModuleNotFoundError as exc:
+    sys.exit(missing_extra("instadeploy", "cli", exc))
 
 from entrypoints.cli.app import create_app
 from entrypoints.cli.command import State, complain
@@ -30,6 +35,10 @@ def main(arguments: Sequence[str] | None = None, program: Program | None = None)
         return _wrong_usage(exc, given, program)
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    except ModuleNotFoundError as exc:
+        # Some are imported by the commands alone that need them.
+        program.err.write(missing_extra(PROGRAM, "cli", exc) + "\n")
+        return ExitCode.FAILED
     except BrokenPipeError:
         # Whoever was reading has gone; nor can the interpreter's last flush be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

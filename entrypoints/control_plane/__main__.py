@@ -12,7 +12,12 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-import uvloop
+from entrypoints.extras import missing_extra
+
+try:
+    import uvloop
+except ModuleNotFoundError as exc:
+    sys.exit(missing_extra("instadeploy-control-plane", "control-plane", exc))
 
 from adapters.secrets.randomness import SystemRandomness
 from adapters.storage.database import Database

@@ -30,8 +30,13 @@ help: ## List the targets
 		| while IFS=$$'\t' read -r target text; do printf '  make %-15s %s\n' "$$target" "$$text"; done
 
 .PHONY: demo
-demo: $(READY) image curl ## Tell the whole story: control plane, host, deployment, rollback; KEEP=1 leaves it running
+demo: demo-check $(READY) image curl ## Tell the whole story, with a host and a site; KEEP=1 DEMO_PORT=18090 SITE_PORT=18080
 	@KEEP=$(KEEP) examples/demo.sh run $(abspath $(BIN))
+
+# Before anything is installed or fetched for a demo that cannot run.
+.PHONY: demo-check
+demo-check:
+	@examples/demo.sh check
 
 .PHONY: demo-stop
 demo-stop: ## End what `make demo KEEP=1` left running

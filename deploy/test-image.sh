@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the image that the tests and the demo run, without a registry: one static busybox and a page.
 #
-# Does nothing where the image is there and made from the same busybox and the same recipe.
+# Does nothing where the image is there and made by the same recipe: a busybox that may have to be fetched is not
+# looked for again. Another version of it: docker image rm instadeploy-demo:local.
 set -euo pipefail
 umask 022
 
@@ -16,12 +17,12 @@ export DOCKER_HOST=${AGENT_DOCKER_HOST:-unix:///var/run/docker.sock}
 unset DOCKER_CONTEXT
 
 main() {
+    local made_from
+    made_from=$(sha256sum -- "${BASH_SOURCE[0]}" | cut -d ' ' -f 1)
+    [ "$(label_of_image)" != "$made_from" ] || return 0
     work=$(mktemp --directory)
     trap 'rm -rf -- "$work"' EXIT
     find_busybox
-    local made_from
-    made_from=$(cat -- "$busybox" "${BASH_SOURCE[0]}" | sha256sum | cut -d ' ' -f 1)
-    [ "$(label_of_image)" != "$made_from" ] || return 0
     say "making the image $IMAGE from $busybox"
     lay_out_files
     tar --create --directory "$work/root" --owner 0 --group 0 . | docker import --change \

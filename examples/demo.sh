@@ -5,7 +5,9 @@
 #   demo.sh run BIN   BIN is where instadeploy, instadeploy-agent and instadeploy-control-plane are
 #   demo.sh stop      ends what `KEEP=1 demo.sh run` left running
 #
-# Takes, all optional: KEEP=1; DEMO_PORT, the control plane's port (8090); SITE_PORT, the site's (18080);
+#   demo.sh check     fails where `run` would at once: a demo runs already, or a port is taken
+#
+# Takes, all optional: KEEP=1; DEMO_PORT, the control plane's port (18090); SITE_PORT, the site's (18080);
 # AGENT_DOCKER_HOST; DEMO_HOME, where all of it lies meanwhile (.cache/demo).
 set -euo pipefail
 umask 077
@@ -13,7 +15,7 @@ umask 077
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly home=${DEMO_HOME:-${here%/*}/.cache/demo}
-readonly port=${DEMO_PORT:-8090} site_port=${SITE_PORT:-18080}
+readonly port=${DEMO_PORT:-18090} site_port=${SITE_PORT:-18080}
 readonly url=http://127.0.0.1:$port site=http://127.0.0.1:$site_port
 readonly project=${DEMO_PROJECT:-instadeploy-hello} host=demo-host
 readonly patience_s=30
@@ -22,17 +24,22 @@ keep=
 main() {
     case ${1:-} in
         run) run "$2" ;;
+        check) check ;;
         stop) stop ;;
-        *) die "say 'run BIN' or 'stop'" ;;
+        *) die "say 'run BIN', 'check' or 'stop'" ;;
     esac
+}
+
+check() {
+    ! runs agent && ! runs control-plane || die "a demo is running already; end it: make demo-stop"
+    check_port_is_free "$port" "make demo DEMO_PORT=..."
+    check_port_is_free "$site_port" "make demo SITE_PORT=..."
 }
 
 run() {
     bin=$1
     command -v curl >/dev/null || die "curl is missing: install it (apt-get install curl)"
-    ! runs agent && ! runs control-plane || die "a demo is running already; end it: make demo-stop"
-    check_port_is_free "$port" "make demo DEMO_PORT=..."
-    check_port_is_free "$site_port" "make demo SITE_PORT=..."
+    check
     trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
@@ -40,6 +47,8 @@ run() {
     tell_the_story
     if [ "${KEEP:-}" = 1 ]; then
         keep=1
+        # The folder still has the broken health check, with which every change would fail.
+        cp -p -- "$here/hello/docker-compose.yml" "$home/hello/docker-compose.yml"
         how_to_go_on
     else
         say "that was it; taking everything away"
@@ -128,11 +137,11 @@ ask_site() {
 how_to_go_on() {
     cat <<END
 
-Everything stays. To go on by hand:
+Everything stays, and the folder has the right health check again. To go on by hand:
 
     . $home/env
     instadeploy status $host $project
-    instadeploy deploy $host $project -C $home/hello   # after a change in that folder
+    instadeploy deploy $host $project -C $home/hello   # version 2, and each change in that folder
     instadeploy --help
 
 The site is at $site/, the API at $url/api/v1; ann's password is in $home/password.

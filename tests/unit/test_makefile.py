@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 INTERNAL = {
     "curl",
+    "demo-check",
     "fault-tools",
     "haproxy",
     "postgres",

@@ -90,6 +90,11 @@ async def test_it_tells_the_story_goes_on_by_hand_and_leaves_nothing(
         assert (home / "password").stat().st_mode & 0o077 == 0
         async with httpx.AsyncClient(trust_env=False) as client:
             assert "version 1" in (await client.get(f"http://127.0.0.1:{site}/")).text
+        # What it says about going on is true: the folder comes up as it is.
+        healthy = (DEMO.parent / "hello" / "docker-compose.yml").read_text()
+        assert (home / "hello" / "docker-compose.yml").read_text() == healthy
+        code, printed = await run("check", **settings)
+        assert (code, "a demo is running already" in printed) == (1, True)
     finally:
         code, printed = await run("stop", **settings)
     assert code == 0, printed

@@ -43,8 +43,8 @@ class RestartComposeHandler:
         if history.wanted is None and history.revisions:
             # Its containers are gone: there is nothing that could be started again as it is.
             raise Conflict(
-                f"project '{name}' is stopped, and a restart starts only what runs or has run: deploy "
-                "it, or roll back to a revision, which starts it"
+                f"project '{name}' is stopped: there is no container to restart; deploy it, or roll back "
+                "to a revision, to start it"
             )
         options = history.wanted.options if history.wanted is not None else DeployOptions()
         if not steps.has_begun(RESTART):

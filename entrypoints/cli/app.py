@@ -22,7 +22,8 @@ from entrypoints.cli.program import PROGRAM
 from entrypoints.version import VERSION
 
 PARTS: Final = (
-    (("login", "setup", "logout", "whoami", "context"), "sessions", "add_sessions"),
+    (("setup",), "setting_up", "add_setup"),
+    (("login", "logout", "whoami", "context"), "sessions", "add_sessions"),
     (("deploy",), "deploying", "add_deploy"),
     (("plan",), "planning", "add_plan"),
     (("status", "stop", "restart", "rollback", "remove"), "projects", "add_projects"),

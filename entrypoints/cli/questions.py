@@ -81,7 +81,9 @@ async def answered(it: Invocation, api: ApiClient, job: Job, patience: Patience)
 
 def _unanswered(job: Job, patience: Patience) -> Failed | NotOver:
     if patience.away:
-        return Failed(f"{patience.away}, and has not answered", OFFLINE)
+        error = Failed(f"{patience.away}, and has not answered", OFFLINE)
+        error.add_note("--timeout 60s waits longer for it")
+        return error
     return NotOver(
         f"{job_pair(job)[1]} has not answered within {patience.seconds:g} s; job {job['id']}"
     )

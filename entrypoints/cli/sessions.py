@@ -1,4 +1,4 @@
-"""login, setup, logout, whoami, context: which control plane, and who one is there."""
+"""login, logout, whoami, context: which control plane, and who one is there."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from adapters.api_client.documents import Login
 
 USUAL_NAME: Final = "default"
-NOBODY: Final = "nobody"
-NO_PASSWORD: Final = "-"  # noqa: S105 - too short to be one
 
 NameOption = Annotated[str | None, typer.Option("--name", help="What to call it here")]
 PlainOption = Annotated[
@@ -33,7 +31,6 @@ PlainOption = Annotated[
 def add_sessions(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, "login")(login)
-    command(app, "setup")(setup)
     command(app, "logout")(logout)
     command(app, "whoami")(whoami)
     contexts = group("context", "Control planes that are known here")
@@ -59,8 +56,8 @@ def login(
     """Log in, with a password or a token; it is kept for the commands that follow."""
     if token_stdin and user:
         raise WrongUsage("--token-stdin and --user exclude each other: a token says whose it is")
-    url, name = _chosen(it, url, name)
-    _check_secrecy(url, allowed=plain_http)
+    url, name = chosen(it, url, name)
+    check_secrecy(url, allowed=plain_http)
     if token_stdin:
         token = secret_line(it, "token")
         who = asyncio.run(_who_has(it, url, token))
@@ -69,28 +66,7 @@ def login(
         password = password_for(it)
         made = asyncio.run(_log_in(it, url, user, password))
         token, who = made["token"], made["user"]["name"]
-    _keep(it, name, url, who, token)
-
-
-def setup(
-    it: Invocation,
-    url: Annotated[str, typer.Argument(help="Of a new control plane")],
-    name: NameOption = None,
-    user: Annotated[
-        str | None, typer.Option("--user", help="The first administrator's name")
-    ] = None,
-    *,
-    plain_http: PlainOption = False,
-) -> None:
-    """Make the first administrator, with the code that the control plane printed when it started."""
-    url, name = _chosen(it, url, name)
-    _check_secrecy(url, allowed=plain_http)
-    code = password_for(it, "code")
-    asyncio.run(_check_code(it, url, code))
-    user = user or line_for(it, "user")
-    password = password_for(it, twice=True)
-    made = asyncio.run(_set_up(it, url, code, user, password))
-    _keep(it, name, url, made["user"]["name"], made["token"])
+    keep(it, name, url, who, token)
 
 
 def logout(it: Invocation) -> None:
@@ -186,32 +162,6 @@ def remove_context(it: Invocation, name: Annotated[str, typer.Argument()]) -> No
     )
 
 
-async def _set_up(it: Invocation, url: str, code: str, user: str, password: str) -> Login:
-    from adapters.api_client.errors import Refused  # noqa: PLC0415 - see program.py
-
-    async with it.program.connect(url, None, ca_file=it.ca_file()) as api:
-        try:
-            return await api.session.set_up(code, user, password)
-        except Refused as exc:
-            if exc.problem == "conflict":
-                exc.add_note(f"it has users already: instadeploy login {url}")
-            raise
-
-
-async def _check_code(it: Invocation, url: str, code: str) -> None:
-    """Raise before more is asked for where the code is of no use: wrong, or for what is set up already.
-
-    The API judges these two before the password, and no control plane accepts the one that is sent here.
-    """
-    from adapters.api_client.errors import Refused  # noqa: PLC0415 - see program.py
-
-    try:
-        await _set_up(it, url, code, NOBODY, NO_PASSWORD)
-    except Refused as exc:
-        if exc.problem != "invalid_input":
-            raise
-
-
 async def _who_has(it: Invocation, url: str, token: str) -> str:
     from adapters.api_client.errors import Refused  # noqa: PLC0415 - see program.py
 
@@ -229,7 +179,7 @@ async def _log_in(it: Invocation, url: str, user: str, password: str) -> Login:
         return await api.session.log_in(user, password)
 
 
-def _chosen(it: Invocation, url: str | None, name: str | None) -> tuple[str, str]:
+def chosen(it: Invocation, url: str | None, name: str | None) -> tuple[str, str]:
     """The URL and the name of the context that is meant."""
     from adapters.api_client.client import checked_url  # noqa: PLC0415 - see program.py
 
@@ -252,7 +202,7 @@ def _chosen(it: Invocation, url: str | None, name: str | None) -> tuple[str, str
     return url, name
 
 
-def _check_secrecy(url: str, *, allowed: bool) -> None:
+def check_secrecy(url: str, *, allowed: bool) -> None:
     """Raises `WrongUsage` where a secret would cross a network for everybody to read."""
     if would_show(url) and not allowed:
         raise WrongUsage(
@@ -260,7 +210,8 @@ def _check_secrecy(url: str, *, allowed: bool) -> None:
         )
 
 
-def _keep(it: Invocation, name: str, url: str, user: str, token: str) -> None:
+def keep(it: Invocation, name: str, url: str, user: str, token: str) -> None:
+    """Keep a token as a context's, which is the current one from then on."""
     from adapters.contexts.context_file import Context  # noqa: PLC0415 - see program.py
     from adapters.contexts.token_stores import put_new, store_of  # noqa: PLC0415
 

@@ -80,7 +80,7 @@ async def test_a_project_that_is_stopped_is_refused_and_what_starts_it_is_said(
     host: FakeDeployment,
 ) -> None:
     completed(await host.do(StopCompose(BLOG)))
-    with pytest.raises(Conflict, match=r"'blog' is stopped.*deploy it, or roll back"):
+    with pytest.raises(Conflict, match=r"'blog' is stopped: .*deploy it, or roll back"):
         await host.do(restart())
     assert "restart" not in commands_of(host)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -157,6 +158,23 @@ def settings_in(text: str) -> dict[str, str]:
             if len(value) > 1 and value[0] == value[-1] == '"':
                 value = re.sub(r"\\(.)", r"\1", value[1:-1])
             found[match[1]] = value
+    return found
+
+
+def environment_in(text: str) -> dict[str, str]:
+    """The variables that a unit file, or a drop-in, gives its program by Environment=."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, value = line.strip().partition("=")
+        if name != "Environment":
+            continue
+        if not value:
+            found.clear()  # systemd.exec(5): an empty one takes back all before it.
+        try:
+            assignments = shlex.split(value)
+        except ValueError:
+            continue  # systemd leaves such a line out, too.
+        found |= dict(one.split("=", 1) for one in assignments if "=" in one)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What `instadeploy-agent` can be asked to do to the machine, beside being the agent.
+"""What `instadeploy-agent` can be asked to do to the machine, or say of it, beside being the agent.
 
 Each command is a module with `main(arguments) -> exit code`, which is loaded when it is asked for: the
 agent itself is to stay small.
@@ -13,6 +13,8 @@ from typing import Final
 COMMANDS: Final = {
     "install": "make this machine a host: user, directories, unit, enrolment",
     "uninstall": "take the agent away; projects go on running",
+    "status": "say how the agent of this machine is",
+    "doctor": "look for what is wrong, and say how to put it right",
 }
 
 

@@ -1,0 +1,1 @@
+"""Looking at a host: what is wrong with it, and how it is. Nothing is changed."""

@@ -17,10 +17,13 @@ from adapters.journal.framed_log import JOURNAL_FILE
 from adapters.journal.records import DamageNoted
 from adapters.journal.versions import NewerWriter, refusal
 from adapters.storage_errors import translated
+from application.ports.agent_records import KeptJobs
+from domain.commands import COMMAND_NAMES
 from domain.ledger import Ledger
+from domain.records import JobAccepted
 
 
-def read_ledger(directory: Path, files: LocalFiles = LOCAL_FILES) -> Ledger:
+def read_jobs(directory: Path, files: LocalFiles = LOCAL_FILES) -> KeptJobs:
     """What the journal amounts to now; empty where there is none.
 
     What is damaged is left out, and left as it is: it is the agent's to say so. Raises
@@ -28,14 +31,18 @@ def read_ledger(directory: Path, files: LocalFiles = LOCAL_FILES) -> Ledger:
     """
     path = directory / JOURNAL_FILE
     ledger = Ledger()
+    commands: dict[str, str] = {}
     try:
         for payload in framing.scan(_content(path, files)).payloads:
             record = written.decode(payload)
-            if not isinstance(record, DamageNoted):
-                ledger.apply(record)
+            if isinstance(record, DamageNoted):
+                continue
+            if isinstance(record, JobAccepted) and record.command is not None:
+                commands[record.job_id] = COMMAND_NAMES[type(record.command)]
+            ledger.apply(record)
     except NewerWriter as exc:
         raise refusal(path, exc) from exc
-    return ledger
+    return KeptJobs(ledger, commands)
 
 
 def _content(path: Path, files: LocalFiles) -> bytes:

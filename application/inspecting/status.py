@@ -20,7 +20,6 @@ from application.ports.engine import Engine, EngineInfo
 from application.ports.engine_state import EngineState
 from application.ports.machine import Machine
 from application.ports.machine_facts import DiskRoom, MachineFacts
-from domain.commands import COMMAND_NAMES
 from domain.engine_state import FoundContainer, last_line
 from domain.errors import InstaDeployError
 from domain.installation import UNIT, Layout, UnitState
@@ -166,10 +165,11 @@ class StatusReport:
         ]
 
     async def _jobs(self, found: HostStatus) -> None:
-        ledger = await self._ask(found, "jobs", self.aside(self.records.ledger))
-        if ledger is not None:
-            found.running = [self._shown(job) for job in ledger.open_jobs() if job.changes]
-            found.jobs = [self._shown(job) for job in _last_ended(ledger)]
+        kept = await self._ask(found, "jobs", self.aside(self.records.jobs))
+        if kept is not None:
+            jobs = [job for job in kept.ledger.open_jobs() if job.changes]
+            found.running = [self._shown(job, kept.commands) for job in jobs]
+            found.jobs = [self._shown(job, kept.commands) for job in _last_ended(kept.ledger)]
 
     async def _disks(self, found: HostStatus) -> None:
         for what, path in self.disks.items():
@@ -178,14 +178,13 @@ class StatusReport:
             if room is not None:
                 found.disks[what] = room
 
-    def _shown(self, job: LedgerJob) -> ShownJob:
-        command = job.accepted.command
+    def _shown(self, job: LedgerJob, commands: Mapping[str, str]) -> ShownJob:
         now, began = self.clock.since_boot(), job.accepted.accepted_at
         is_open = job.finished is None
         return ShownJob(
             id=job.job_id,
-            command="" if command is None else COMMAND_NAMES[type(command)],
-            project=job.accepted.project or _project_named(command),
+            command=commands.get(job.job_id, ""),
+            project=job.accepted.project,
             state=job.state.value,
             finished_at=None if job.finished is None else job.finished.finished_at,
             open_for_s=now.seconds - began.seconds
@@ -199,11 +198,6 @@ def _last_ended(ledger: Ledger) -> Sequence[LedgerJob]:
     """The newest first."""
     ended = [ledger.jobs[job_id] for job_id in ledger.finish_order]
     return [job for job in reversed(ended) if job.changes][:LAST_JOBS]
-
-
-def _project_named(command: object) -> str:
-    project = getattr(command, "project", None)
-    return "" if project is None else str(project)
 
 
 def _project(

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from domain.identity import Membership
 from domain.ledger import Ledger
 from domain.project import ProjectName
 from domain.revision import ProjectHistory
+
+
+@dataclass(frozen=True, slots=True)
+class KeptJobs:
+    """The jobs that a journal has. `commands` are the names of their commands, as far as it has them."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+    commands: Mapping[str, str] = field(default_factory=dict)
 
 
 class AgentRecords(Protocol):
@@ -21,7 +30,7 @@ class AgentRecords(Protocol):
         """Which host this is, and where; None where it has no key that is enrolled."""
         ...
 
-    def ledger(self) -> Ledger:
+    def jobs(self) -> KeptJobs:
         """What the job journal amounts to now; what is just being appended may be missing."""
         ...
 

@@ -19,13 +19,12 @@ from adapters.host.aside import LoopThatEnds
 from adapters.host.facts import LocalFacts
 from adapters.identity.ed25519 import NoEd25519, find_ed25519
 from adapters.identity.looking import look_at_membership
-from adapters.journal.reading import read_ledger
+from adapters.journal.reading import read_jobs
 from adapters.storage_errors import translated
-from application.ports.agent_records import AgentRecords
+from application.ports.agent_records import AgentRecords, KeptJobs
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.machine_facts import MachineFacts
 from domain.identity import Membership
-from domain.ledger import Ledger
 from domain.project import ProjectName
 from domain.revision import ProjectHistory
 from entrypoints.agent.container import compose_environment
@@ -48,9 +47,9 @@ class LocalAgentRecords:
         """See `AgentRecords`."""
         return look_at_membership(self._state)
 
-    def ledger(self) -> Ledger:
+    def jobs(self) -> KeptJobs:
         """See `AgentRecords`."""
-        return read_ledger(self._state)
+        return read_jobs(self._state)
 
     def projects(self) -> Sequence[ProjectName]:
         """See `AgentRecords`."""

@@ -27,7 +27,6 @@ from domain.errors import TransportLost, TransportRefused
 
 NOBODYS_HURRY_S: Final = 3600.0
 """The stages' own deadline, which is whoever calls this one's to set."""
-_ABNORMAL: Final = 1006
 
 
 class WebSocketWay:
@@ -37,7 +36,7 @@ class WebSocketWay:
         self._url = url
         self._uri = parse_uri(url)
         self._where = public_address(url)
-        self._version = version
+        self._user_agent = f"instadeploy-agent/{version} (doctor)"
         self._tls = tls
         self._log = logging.getLogger("instadeploy.websockets")
         self._log.setLevel(logging.CRITICAL)
@@ -120,7 +119,7 @@ class WebSocketWay:
             attempt=attempt,
             stage_s=NOBODYS_HURRY_S,
             tls=tls,
-            user_agent_header=f"instadeploy-agent/{self._version} (doctor)",
+            user_agent_header=self._user_agent,
             subprotocols=[Subprotocol(SUBPROTOCOLS[2])],
             compression=None,
             ping_interval=None,
@@ -137,7 +136,7 @@ class WebSocketWay:
 
     async def _asked(self, connection: HearingConnection) -> Answer:
         try:
-            await connection.handshake()
+            await connection.handshake(None, self._user_agent)
         except InvalidStatus as exc:
             return Answer(exc.response.status_code, _date(exc.response.headers))
         except Exception as exc:  # noqa: BLE001 - sorted, and raised in our words
@@ -162,11 +161,9 @@ async def _silent(connection: HearingConnection, seconds: float, kind: str) -> I
         async with asyncio.timeout(seconds):
             await asyncio.shield(connection.connection_lost_waiter)
     lasted = loop.time() - began
-    is_open = not connection.connection_lost_waiter.done()
-    code = None
-    if not is_open and kind == WEBSOCKET:
-        code = connection.close_code
-    return IdleEnd(lasted, is_open, kind, None if code == _ABNORMAL else code)
+    said = connection.protocol.close_rcvd  # None where it was cut, and where it is open.
+    is_open = said is None and not connection.connection_lost_waiter.done()
+    return IdleEnd(lasted, is_open, kind, None if said is None else int(said.code))
 
 
 def _date(headers: Headers) -> float | None:

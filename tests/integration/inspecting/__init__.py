@@ -1,0 +1,1 @@
+"""What doctor and status look with, on this machine."""

@@ -15,7 +15,6 @@ from domain.link_status import Standing
 from domain.policy import PERMISSIVE, Policy
 
 WRONG_SETTINGS: Final = 78
-SETTINGS: Final = "instadeploy-agent --check, with the unit's variables, says all that is wrong"
 _LOG: Final = f"journalctl -u {UNIT} -n 50"
 
 
@@ -30,7 +29,9 @@ class Settings:
     async def __call__(self) -> Sequence[Finding]:
         """See `Check`."""
         why = "the agent does not start"
-        remedy = f"change {self.source}, and systemctl restart {UNIT.removesuffix('.service')}"
+        remedy = f"change {self.source}, and start the agent again"
+        if self.source.startswith("/"):
+            remedy = f"change {self.source}, and systemctl restart {UNIT.removesuffix('.service')}"
         findings = [failure(problem, why, remedy) for problem in self.problems]
         why = "it does nothing, and what was meant by it is missing"
         findings += [warning(slip, why, remedy) for slip in self.slips]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from application.ports.clock import Clock
-from domain.errors import InstaDeployError, TransportRefused
+from domain.errors import InstaDeployError, RuntimeUnavailable, TransportRefused
 from domain.inspection import Examined, Finding, Verdict, failure, unknown
 
 USUAL_S: Final = 5.0
@@ -66,6 +66,10 @@ class Doctor:
             return [failure(found, check.why, check.remedy)]
         except TransportRefused as exc:
             return [failure(str(exc), check.why, exc.advice)]
+        except RuntimeUnavailable as exc:
+            # It says what is wrong and, behind a semicolon, what to do about it.
+            found, _, advice = str(exc).partition("; ")
+            return [failure(found, check.why, advice or check.remedy)]
         except InstaDeployError as exc:
             return [failure(str(exc), check.why, check.remedy)]
         except Exception as exc:  # noqa: BLE001 - the others are told all the same

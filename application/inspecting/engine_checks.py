@@ -32,12 +32,18 @@ _OTHERS_WRITE: Final = 0o002
 
 @dataclass(frozen=True, slots=True)
 class EngineAnswers:
-    """Whether the engine answers, and speaks a version of its API that is new enough."""
+    """Whether the engine answers, and speaks a version of its API that is new enough.
+
+    Without `may_ask`, whoever looks has less rights than the agent, and cannot know.
+    """
 
     engine: Engine
+    may_ask: bool = True
 
     async def __call__(self) -> Sequence[Finding]:
         """See `Check`."""
+        if not self.may_ask:
+            return [unknown("this user may not use the engine's socket", "run it with sudo")]
         info = await self.engine.info()
         found = f"Docker Engine {info.version}, API {info.api_version}"
         version = _version(info.api_version)[:2]

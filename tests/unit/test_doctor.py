@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from application.inspecting.doctor import Check, Doctor
-from domain.errors import RuntimeUnavailable, TransportRefused
+from domain.errors import NoSpace, RuntimeUnavailable, TransportRefused
 from domain.inspection import Examined, Finding, Verdict, failure, unknown, warning, well, worst
 from tests.fakes.clock import FakeClock
 
@@ -61,9 +61,13 @@ async def test_one_that_hangs_holds_up_no_other_and_ends_when_its_time_is_over()
 async def test_what_our_own_errors_say_is_found_with_why_and_what_to_do() -> None:
     down = check("a", raises(RuntimeUnavailable("it is down")))
     refused = check("b", raises(TransportRefused("it said no", advice="ask it nicely")))
-    found = await examined(down, refused)
+    gone = check("c", raises(RuntimeUnavailable("it is gone; look for it; there")))
+    full = check("d", raises(NoSpace("no space left; none")))
+    found = await examined(down, refused, gone, full)
     assert found[0].findings == (failure("it is down", "it matters", "put it right"),)
     assert found[1].findings == (failure("it said no", "it matters", "ask it nicely"),)
+    assert found[2].findings == (failure("it is gone", "it matters", "look for it; there"),)
+    assert found[3].findings == (failure("no space left; none", "it matters", "put it right"),)
 
 
 async def test_a_check_that_breaks_is_said_without_its_words() -> None:

@@ -41,6 +41,12 @@ async def test_an_engine_is_new_enough_or_not(api: str, verdict: Verdict) -> Non
     assert found.found.startswith(f"Docker Engine 20.10.24, API {api}")
 
 
+async def test_who_may_not_ask_the_engine_is_told_so() -> None:
+    engine = FakeEngine()
+    (found,) = await EngineAnswers(engine, may_ask=False)()
+    assert (found.verdict, found.remedy, engine.asked) == (Verdict.UNKNOWN, "run it with sudo", 0)
+
+
 async def test_an_engine_that_is_down_raises_what_to_do() -> None:
     with pytest.raises(RuntimeUnavailable, match="systemctl start docker"):
         await EngineAnswers(FakeEngine(is_down=True))()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -106,7 +107,12 @@ def _engine_checks(around: Surroundings, facts: MachineFacts, machine: Machine) 
     rights = of_engine.SocketRights(path, around.user, facts, machine, ASIDE)
     why = of_engine.NOTHING_RUNS
     return [
-        Check("engine", of_engine.EngineAnswers(engine), why, _START_ENGINE),
+        Check(
+            "engine",
+            of_engine.EngineAnswers(engine, _may_ask(path, around.user)),
+            why,
+            _START_ENGINE,
+        ),
         Check("engine socket", rights, why, _START_ENGINE),
         Check(
             "Compose",
@@ -116,6 +122,12 @@ def _engine_checks(around: Surroundings, facts: MachineFacts, machine: Machine) 
         ),
         Check("registries", of_engine.Registries(names, ASIDE)),
     ]
+
+
+def _may_ask(path: str, user: str) -> bool:
+    """Whether what this user may not do would say something of the agent's rights."""
+    is_agent = os.geteuid() == 0 or pwd.getpwuid(os.geteuid()).pw_name == user
+    return is_agent or not os.path.exists(path) or os.access(path, os.R_OK | os.W_OK)  # noqa: PTH110
 
 
 def _network_checks(

@@ -113,7 +113,7 @@ async def test_a_host_that_is_well_says_everything(bench: Bench) -> None:
         "RUNNING JOB  COMMAND       PROJECT  STATE    FOR",
         "job-3        STOP_COMPOSE  shop     running  10 s",
         "",
-        "LAST JOB  COMMAND         PROJECT  STATE      WHEN",
+        "LAST JOB  COMMAND         PROJECT  STATE      WHEN                  WHY",
         "job-1     DEPLOY_COMPOSE  blog     succeeded  2026-01-31 12:00:00Z",
     ]
 

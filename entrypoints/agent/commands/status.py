@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Final
 
 from adapters.clock.system import SystemClock
 from adapters.engine.client import SocketEngine
@@ -29,6 +30,9 @@ from entrypoints.agent.commands.surroundings import Surroundings, surroundings
 from entrypoints.agent.commands.telling import EXIT_OK, CannotBegin, complain, say
 from entrypoints.configuration import SettingsError
 from entrypoints.version import VERSION
+
+LONGEST_WHY: Final = 100
+"""Of a job's error; the control plane has all of it."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -127,9 +131,9 @@ def lines_of(found: HostStatus) -> list[str]:
         "PROJECT", ("REVISION", "STATE", "CONTAINERS"), _project_rows(found), "no projects"
     )
     if found.running:
-        head = ("COMMAND", "PROJECT", "STATE", "FOR")
+        head = ("COMMAND", "PROJECT", "STATE", "FOR", "")
         lines += _section("RUNNING JOB", head, [_job_row(one) for one in found.running], "")
-    head = ("COMMAND", "PROJECT", "STATE", "WHEN")
+    head = ("COMMAND", "PROJECT", "STATE", "WHEN", "WHY")
     lines += _section(
         "LAST JOB", head, [_job_row(one) for one in found.jobs], "no jobs that are known"
     )
@@ -169,7 +173,14 @@ def _job_row(job: ShownJob) -> tuple[str, ...]:
     when = "-" if job.open_for_s is None else f"{job.open_for_s:.0f} s"
     if job.finished_at is not None:
         when = datetime.fromtimestamp(job.finished_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return (job.id, job.command or "-", job.project or "-", job.state, when)
+    return (
+        job.id,
+        job.command or "-",
+        job.project or "-",
+        job.state,
+        when,
+        job.error[:LONGEST_WHY],
+    )
 
 
 def _section(

@@ -9,6 +9,7 @@ import pwd
 import secrets
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -146,7 +147,8 @@ class LocalMachine(SystemdUnits):
             tools = {"PEX_TOOLS": "1", "PEX_ROOT": str(new / "pex-root")}
             try:
                 new.mkdir(mode=0o755)
-                command = (program, "venv", "--compile", str(venv))
+                # By its name it may not be executable: it was just fetched.
+                command = (sys.executable, program, "venv", "--compile", str(venv))
                 output_of(*command, timeout_s=UNPACK_S, more=tools)
                 venv.rename(at)
             finally:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shlex
+import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
+import trustme
 
 from domain.installation import UNIT
 from tests.builders import IMAGE
@@ -21,6 +25,7 @@ T = TypeVar("T")
 HOST: Final = "web-1"
 PROJECT: Final = "blog"
 AGENT: Final = "/root/agent"
+CA_FILE: Final = "ca.pem"
 INSTALL_S: Final = 300.0
 PATIENCE_S: Final = 120.0
 LOOK_AGAIN_S: Final = 0.2
@@ -57,11 +62,35 @@ class ManagedHost:
     """A machine, before and after it is a host."""
 
     def __init__(
-        self, machine: TestHost, plane: ControlPlaneProcess, client: httpx.AsyncClient
+        self,
+        machine: TestHost,
+        plane: ControlPlaneProcess,
+        client: httpx.AsyncClient,
+        home: Path,
     ) -> None:
         self.machine = machine
         self.plane = plane
         self.client = client
+        self._home = home
+
+    async def operator(self, *arguments: str) -> str:
+        """What `instadeploy` prints, run by an administrator on this machine."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-m", "entrypoints.cli", *arguments),
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self._home),
+                "INSTADEPLOY_URL": self.plane.url,
+                "INSTADEPLOY_TOKEN": self.plane.token,
+                "INSTADEPLOY_CA_FILE": str(self._home / CA_FILE),
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        return out.decode()
 
     async def enrolment(self) -> Document:
         """Leave to become a host, with its token."""
@@ -166,16 +195,41 @@ class ManagedHost:
 
 @contextlib.asynccontextmanager
 async def managed(
-    home: Path, agent_file: Path, *, image: str = DOCKER, **more: Any
+    home: Path, agent_file: Path, *, image: str = DOCKER
 ) -> AsyncIterator[ManagedHost]:
     """A machine with the agent's file, which reaches a control plane of its own."""
     async with (
         running_control_plane(home) as plane,
         plane.client() as client,
-        TestHost(image, **more) as machine,
+        TestHost(image) as machine,
         machine.reaching(plane.port),
     ):
         if image == DOCKER:
             await machine.load_test_image()
         await machine.copy_in(agent_file, AGENT)
-        yield ManagedHost(machine, plane, client)
+        yield ManagedHost(machine, plane, client, home)
+
+
+@contextlib.asynccontextmanager
+async def to_be_enrolled(home: Path, agent_file: Path) -> AsyncIterator[ManagedHost]:
+    """A machine with nothing of ours, and a control plane with TLS that has all that it needs."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(home / "cert.pem")
+    issued.private_key_pem.write_to_path(home / "key.pem")
+    authority.cert_pem.write_to_path(home / CA_FILE)
+    settings = {
+        "CONTROL_PLANE_TLS_CERT_FILE": str(home / "cert.pem"),
+        "CONTROL_PLANE_TLS_KEY_FILE": str(home / "key.pem"),
+        "CONTROL_PLANE_CA_FILE": str(home / CA_FILE),
+        "CONTROL_PLANE_AGENT_FILE": str(agent_file),
+    }
+    trust = ssl.create_default_context(cafile=home / CA_FILE)
+    async with (
+        running_control_plane(home, settings=settings) as plane,
+        plane.client(verify=trust) as client,
+        TestHost(DOCKER) as machine,
+        machine.reaching(plane.port),
+    ):
+        await machine.load_test_image()
+        yield ManagedHost(machine, plane, client, home)

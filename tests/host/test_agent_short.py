@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from domain.installation import UNIT, Layout
-from tests.host.machine import DOCKER
-from tests.host.managed import PAGE, PROJECT, compose, managed
+from tests.host.managed import HOST, INSTALL_S, PAGE, PROJECT, compose, to_be_enrolled
 
 pytestmark = pytest.mark.xdist_group("test-host")
 
 AT = Layout()
 
 
-async def test_install_deploy_restart_uninstall(tmp_path: Path, agent_file: Path) -> None:
-    async with managed(tmp_path, agent_file, image=DOCKER) as host:
+async def test_one_line_deploy_restart_uninstall(tmp_path: Path, agent_file: Path) -> None:
+    async with to_be_enrolled(tmp_path, agent_file) as host:
         machine = host.machine
 
-        # Install: a dry run changes nothing.
-        made = await host.enrolment()
-        options = (
-            "--server-url",
-            host.plane.agents_url,
-            "--control-plane-key",
-            made["control_plane_key"],
-        )
-        planned = await host.install(*options, "--dry-run", token=made["token"])
-        assert f"would write {AT.unit}" in planned.text
-        assert (await machine.run("test", "-e", AT.programs, check=False)).returncode == 1
-        installed = await host.install(*options, token=made["token"])
-        assert "Connected: since" in installed.text
-        assert made["token"] not in installed.text + planned.text
-        online = await host.until_online()
-        assert online["credential"] == "key"
+        # The one line, as it is printed for a control plane with a private authority.
+        line = await host.operator("hosts", "enroll", HOST, "--quiet")
+        token = re.search(r"ide_[\w-]+", line)
+        assert token
+        installed = await machine.run("sh", "-s", given=line, patience_s=INSTALL_S)
+        said = (installed.stdout + installed.stderr).decode()
+        assert "Connected: since" in said
+        assert token[0] not in said
+        assert (await host.until_online())["credential"] == "key"
         assert (await machine.run("ls", "-A", AT.credentials)).text == ""
+        assert (await machine.run("ls", "-A", "/root/.cache", check=False)).returncode != 0
 
         # It is what the unit says: another user, hardened, and the state is its own.
         user = await machine.run("ps", "-o", "user:20=", "-p", str(await host.pid()))

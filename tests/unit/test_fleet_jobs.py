@@ -76,8 +76,10 @@ class TestReadingJobs:
         deployment = await deployed(plane, "web-1")
         stop = (await plane.submitting.command("web-1", StopCompose(BLOG), terms())).job
         await plane.submitting.command("web-1", CheckHealth(), terms())
-        history = await plane.jobs.history("web-1", "BLOG", PAGE)
+        history = await plane.jobs.history("web-1", "blog", PAGE)
         assert [job.id for job in history.items] == [stop.id, deployment.jobs[0].id]
+        # The host has no other spelling of it: what was asked for under one was refused.
+        assert (await plane.jobs.history("web-1", "BLOG", PAGE)).items == []
         assert "STATUS" not in CHANGING_KINDS
 
     async def test_a_result_is_there_once_its_agent_has_told_it(self, plane: ControlPlane) -> None:

@@ -122,9 +122,10 @@ class StatusReport:
         return None
 
     async def _unit(self, found: HostStatus) -> None:
-        asked = self.aside(lambda: self.machine.unit(UNIT))
-        found.unit = await self._ask(found, "unit", asked)
-        found.pid = await self._ask(found, "process", self.aside(self.records.running_pid))
+        found.unit, found.pid = await asyncio.gather(
+            self._ask(found, "unit", self.aside(lambda: self.machine.unit(UNIT))),
+            self._ask(found, "process", self.aside(self.records.running_pid)),
+        )
 
     async def _release(self, found: HostStatus) -> None:
         current = self.layout.current
@@ -146,10 +147,13 @@ class StatusReport:
         found.compose = await self._ask(found, "Compose", self.runtime.version()) or ""
 
     async def _projects(self, found: HostStatus) -> None:
-        names = await self._ask(found, "projects", self.aside(self.records.projects)) or ()
-        histories = await self._ask(found, "revisions", self.aside(self.records.histories)) or {}
-        containers = await self._ask(found, "containers", self.engine_state.all_projects())
-        spelled = {name.compose_name: name.value for name in names}
+        names, kept, containers = await asyncio.gather(
+            self._ask(found, "projects", self.aside(self.records.projects)),
+            self._ask(found, "revisions", self.aside(self.records.histories)),
+            self._ask(found, "containers", self.engine_state.all_projects()),
+        )
+        histories = kept or {}
+        spelled = {name.compose_name: name.value for name in names or ()}
         spelled |= {
             key: key for key, history in histories.items()
             if key not in spelled and (history is None or history.wanted is not None)

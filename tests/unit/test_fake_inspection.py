@@ -6,17 +6,28 @@ import pytest
 
 from application.ports.agent_records import AgentRecords
 from application.ports.control_plane_way import ControlPlaneWay
+from application.ports.engine_root import EngineRoot
 from application.ports.machine_facts import MachineFacts, ProcessUse, SocketFile
+from application.ports.registry_names import RegistryFile, RegistryNames
 from domain.deploy_options import PLAINLY
-from domain.errors import TransportLost
+from domain.errors import RuntimeUnavailable, StorageUnavailable, TransportLost
 from domain.project import ProjectName
 from domain.records import JobAccepted, Moment
 from domain.revision import ProjectHistory, Revision, RevisionState
 from tests.builders import stop
 from tests.contracts.agent_records import AgentRecordsContract
 from tests.contracts.control_plane_way import ControlPlaneWayContract
+from tests.contracts.engine_root import EngineRootContract
 from tests.contracts.machine_facts import MachineFactsContract
-from tests.fakes.inspection import FakeAgentRecords, FakeControlPlaneWay, FakeMachineFacts
+from tests.contracts.registry_names import RegistryNamesContract
+from tests.fakes.engine import DOWN
+from tests.fakes.inspection import (
+    FakeAgentRecords,
+    FakeControlPlaneWay,
+    FakeEngineRoot,
+    FakeMachineFacts,
+    FakeRegistryNames,
+)
 
 BLOG = ProjectName("blog")
 GOOD = Revision(1, "digest", "job-0", 0.0, PLAINLY, RevisionState.GOOD)
@@ -76,3 +87,27 @@ class TestFakeMachineFacts(MachineFactsContract):
     @pytest.fixture
     def socket_path(self) -> str:
         return "/s"
+
+
+class TestFakeEngineRoot(EngineRootContract):
+    @pytest.fixture
+    def root(self) -> EngineRoot:
+        return FakeEngineRoot()
+
+    @pytest.fixture
+    def absent_engine(self) -> EngineRoot:
+        return FakeEngineRoot(RuntimeUnavailable(DOWN))
+
+
+class TestFakeRegistryNames(RegistryNamesContract):
+    @pytest.fixture
+    def names(self) -> RegistryNames:
+        return FakeRegistryNames(RegistryFile("/c", ["a.example"], ["docker-credential-here"]))
+
+    @pytest.fixture
+    def none(self) -> RegistryNames:
+        return FakeRegistryNames()
+
+    @pytest.fixture
+    def hidden(self) -> RegistryNames:
+        return FakeRegistryNames(StorageUnavailable("/c cannot be used: Permission denied"))

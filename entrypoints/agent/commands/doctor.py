@@ -38,6 +38,7 @@ from domain.errors import RuntimeUnavailable
 from domain.inspection import Examined, Verdict, worst
 from domain.installation import UNIT, Layout
 from entrypoints.agent.commands.looking import (
+    ENGINE_S,
     compose_of,
     docker_config_of,
     facts_of_this_machine,
@@ -53,6 +54,9 @@ from entrypoints.configuration import SettingsError
 from entrypoints.version import VERSION
 
 ASIDE: Final[Aside] = in_daemon_thread
+_COMPOSE_HANGS: Final = (
+    "see what docker compose version waits for; mostly it is a disk that hangs: dmesg"
+)
 _START_ENGINE: Final = "systemctl restart docker"
 _NETWORK: Final = of_network.UNREACHED
 
@@ -100,7 +104,7 @@ def _engine_checks(around: Surroundings, facts: MachineFacts, machine: Machine) 
     settings = around.settings
     address = urlsplit(settings.docker_host)
     path = address.path if address.scheme == "unix" else ""
-    engine: Engine = SocketEngine(settings.docker_host)
+    engine: Engine = SocketEngine(settings.docker_host, answer_s=ENGINE_S)
     names: RegistryNames = LocalRegistryNames(
         docker_config_of(settings), os.environ.get("PATH", os.defpath)
     )
@@ -118,7 +122,7 @@ def _engine_checks(around: Surroundings, facts: MachineFacts, machine: Machine) 
             "Compose",
             of_engine.ComposeVersion(compose_of(settings)),
             why,
-            of_engine.UPGRADE_COMPOSE,
+            _COMPOSE_HANGS,
         ),
         Check("registries", of_engine.Registries(names, ASIDE)),
     ]
@@ -167,7 +171,7 @@ def network_checks(
 def _room_checks(around: Surroundings, facts: MachineFacts, machine: Machine) -> list[Check]:
     settings = around.settings
     records = records_of(settings)
-    root: EngineRoot = SocketEngineRoot(settings.docker_host)
+    root: EngineRoot = SocketEngineRoot(settings.docker_host, answer_s=ENGINE_S)
 
     async def running_pid() -> int | None:
         return await ASIDE(lambda: pid_of(machine, records, is_installed=around.is_installed))

@@ -30,6 +30,8 @@ from domain.revision import ProjectHistory
 from entrypoints.agent.container import compose_environment
 from entrypoints.agent.settings import AgentSettings
 
+ENGINE_S: Final = 4.0
+"""Less than a check has: that the engine hangs is then said in the words of who has asked it."""
 GRACE_S: Final = 1.0
 """For a docker command that hangs, once its time is over."""
 

@@ -19,6 +19,7 @@ from application.inspecting.machine_checks import readable
 from application.inspecting.status import HostStatus, ShownJob, StatusReport
 from domain.installation import Layout
 from entrypoints.agent.commands.looking import (
+    ENGINE_S,
     compose_of,
     facts_of_this_machine,
     print_json,
@@ -63,8 +64,8 @@ def report_of(around: Surroundings) -> StatusReport:
         machine=LocalMachine(),
         records=records_of(settings),
         facts=facts_of_this_machine(),
-        engine=SocketEngine(settings.docker_host),
-        engine_state=SocketEngineState(settings.docker_host),
+        engine=SocketEngine(settings.docker_host, answer_s=ENGINE_S),
+        engine_state=SocketEngineState(settings.docker_host, answer_s=ENGINE_S),
         runtime=compose_of(settings),
         policy=lambda: load_policy(settings.policy_file),
         disks={"state": str(settings.state_dir), "projects": str(settings.projects_dir)},

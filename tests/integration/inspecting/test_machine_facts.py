@@ -9,22 +9,27 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from adapters.engine.root import SocketEngineRoot
 from adapters.filesystem.registry_names import LocalRegistryNames
 from adapters.host.aside import LoopThatEnds, in_daemon_thread
 from adapters.host.facts import LocalFacts
 from adapters.machine.unit_log import lines_in
 from application.inspecting.machine_checks import findings_of_room
+from application.ports.engine_root import EngineRoot
 from application.ports.machine_facts import MachineFacts
-from application.ports.registry_names import RegistryFile
+from application.ports.registry_names import RegistryFile, RegistryNames
 from domain.errors import StorageUnavailable
 from domain.idle_links import LogLine
 from domain.inspection import Verdict
+from tests.contracts.engine_root import EngineRootContract
 from tests.contracts.machine_facts import MachineFactsContract
+from tests.contracts.registry_names import RegistryNamesContract
+from tests.integration.scripted_engine import ScriptedEngine
 from tests.support.small_disk import small_disk
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
@@ -129,10 +134,35 @@ def test_what_is_no_configuration_is_said(tmp_path: Path, config: str) -> None:
     assert found.malformed
 
 
-def test_a_configuration_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    (tmp_path / "config.json").mkdir()
-    with pytest.raises(StorageUnavailable):
-        LocalRegistryNames(tmp_path, "").read()
+class TestLocalRegistryNames(RegistryNamesContract):
+    @pytest.fixture
+    def names(self, tmp_path: Path) -> RegistryNames:
+        (tmp_path / "docker-credential-here").touch(mode=0o755)
+        config = {"auths": {"a.example": {"auth": "czNjcjN0"}}, "credsStore": "here"}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        return LocalRegistryNames(tmp_path, str(tmp_path))
+
+    @pytest.fixture
+    def none(self, tmp_path: Path) -> RegistryNames:
+        return LocalRegistryNames(tmp_path / "not-there", "")
+
+    @pytest.fixture
+    def hidden(self, tmp_path: Path) -> RegistryNames:
+        (tmp_path / "config.json").mkdir()
+        return LocalRegistryNames(tmp_path, "")
+
+
+class TestSocketEngineRoot(EngineRootContract):
+    @pytest.fixture
+    async def root(self, tmp_path: Path) -> AsyncIterator[EngineRoot]:
+        engine = ScriptedEngine(**{"/info": {"DockerRootDir": "/data/docker"}})
+        path = tmp_path / "engine.sock"
+        async with await asyncio.start_unix_server(engine.serve, path):
+            yield SocketEngineRoot(f"unix://{path}")
+
+    @pytest.fixture
+    def absent_engine(self, tmp_path: Path) -> EngineRoot:
+        return SocketEngineRoot(f"unix://{tmp_path}/none.sock")
 
 
 def test_what_journalctl_prints_is_read() -> None:

@@ -25,7 +25,7 @@ OURS: Final = ".instadeploy"
 """What begins so in a project's directory is the agent's own."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_LITERAL = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+_LITERAL = re.compile(r"(?!=)[A-Za-z0-9_./:@%+,=-]*")
 _ASSIGNED = re.compile(
     r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:]", re.MULTILINE
 )

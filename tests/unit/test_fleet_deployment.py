@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.content import env_file_of, variables_in
@@ -40,6 +40,7 @@ VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
+@example({"A": "=", "B": "==x"})
 def test_of_variables_that_were_given_by_name_exactly_the_names_are_told(
     variables: dict[str, str],
 ) -> None:

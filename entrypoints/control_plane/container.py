@@ -341,4 +341,5 @@ class ControlPlaneContainer(containers.DeclarativeContainer):
         following=following,
         measuring=measuring,
         metrics=metrics,
+        clock=clock,
     )

@@ -196,6 +196,7 @@ class ControlPlane:
             check_ready=self.check_ready,
             control_plane_key=KEY,
             agent_file=self.agent_file,
+            clock=self.clock,
             public_url=self.public_url,
             ca_pem=self.ca_pem,
         )

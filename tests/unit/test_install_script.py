@@ -16,9 +16,11 @@ from tests.support.control_plane_parts import KEY, ControlPlane
 from tests.unit.api import problem_in, serving
 
 DIGEST = AgentDigest("ab" * 32, 7)
+NOW = 1_800_000_000.4
 LAST = '{ main "$@"; }\n'
 TOLD = (
     "server_url", "agent_url", "agent_sha256", "agent_size", "control_plane_key", "ca_pem",
+    "rendered_at",
 )  # fmt: skip
 
 TEXTS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=60)
@@ -41,22 +43,23 @@ def configured(script: str, home: Path | None = None) -> list[str]:
 @example("https://x'; touch pwned; '", "$(touch pwned)")
 @example("https://@AGENT_URL@", "@SERVER_URL@ `touch pwned`")
 def test_whatever_is_filled_in_stays_a_value(base: str, certificates: str) -> None:
-    script = rendered(ScriptFacts(base, KEY, DIGEST, certificates))
-    server_url, agent_url, sha256, size, key, ca_pem = configured(script)
+    script = rendered(ScriptFacts(base, KEY, DIGEST, NOW, certificates))
+    server_url, agent_url, sha256, size, key, ca_pem, at = configured(script)
     assert server_url == "ws" + base.removeprefix("http") + "/ws"
     assert agent_url == base + "/agent"
     assert (sha256, size) == (DIGEST.sha256, "7")
     assert key.startswith("sha256:")
     assert ca_pem == certificates.strip()
+    assert at == "1800000000"
 
 
 def test_the_template_has_a_place_for_each_value_and_no_other() -> None:
     assert len(re.findall(r"@[A-Z_0-9]+@", TEMPLATE)) == len(TOLD)
-    assert not re.search(r"@[A-Z_0-9]+@", rendered(ScriptFacts("https://cp", KEY, DIGEST)))
+    assert not re.search(r"@[A-Z_0-9]+@", rendered(ScriptFacts("https://cp", KEY, DIGEST, NOW)))
 
 
 def test_a_script_that_was_cut_does_nothing() -> None:
-    script = rendered(ScriptFacts("https://cp.example", KEY, DIGEST))
+    script = rendered(ScriptFacts("https://cp.example", KEY, DIGEST, NOW))
     whole = subprocess.run(["sh"], check=False, input=script, capture_output=True, text=True)
     assert "install.sh: " in whole.stderr
     near_the_end = range(len(script) - len(LAST) - 2, len(script) - 2)
@@ -115,7 +118,7 @@ async def test_a_public_url_outranks_the_name_of_the_request(tmp_path: Path) -> 
         assert response.headers["cache-control"] == "no-store"
         told = configured(response.text)
         assert told[:2] == ["wss://fleet.example/ws", "https://fleet.example/agent"]
-        assert told[-1] == "one\ntwo"
+        assert told[-2] == "one\ntwo"
         assert "evil" not in response.text
 
 

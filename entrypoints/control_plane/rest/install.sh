@@ -27,7 +27,11 @@ configure() {
     control_plane_key=@CONTROL_PLANE_KEY@
     # Certificates that agents are to trust beside the system's; empty without any.
     ca_pem=@CA_PEM@
+    # When the control plane has sent this, in seconds since 1970.
+    rendered_at=@RENDERED_AT@
 
+    clock_may_differ_s=300
+    clock_must_not_differ_s=86400
     needed_kib=307200
     oldest_compose=2.20
     engine_start_s=60
@@ -113,6 +117,7 @@ check_machine() {
     check_architecture
     [ -d /run/systemd/system ] || die "systemd does not run here, and the agent is a service of it;" \
         "without it, run the agent by your own means (README.md, \"Running it\"); nothing was done"
+    check_clock
     have sha256sum || die "sha256sum is missing: install coreutils; nothing was done"
     have curl || have wget || die "curl is missing: install it; nothing was done"
     find_place
@@ -129,6 +134,18 @@ check_architecture() {
         amd64 | x86_64 | arm64 | aarch64) ;;
         *) die "this system is $architecture, and the agent is for amd64 and arm64; nothing was done" ;;
     esac
+}
+
+# With a clock that is wrong, certificates are not valid yet or no more, and nobody says that it is that.
+check_clock() {
+    off_s=$(($(date +%s) - rendered_at))
+    direction='ahead of'
+    [ "$off_s" -ge 0 ] || { off_s=$((-off_s)) direction=behind; }
+    [ "$off_s" -lt "$clock_must_not_differ_s" ] || die "the clock here is $((off_s / 3600)) hours" \
+        "$direction the control plane's, so that certificates and tokens are out of time: set it" \
+        "(timedatectl set-ntp true, or date --set), and run the line again; nothing was done"
+    [ "$off_s" -lt "$clock_may_differ_s" ] || say "the clock here is $((off_s / 60)) minutes" \
+        "$direction the control plane's: have it set (timedatectl set-ntp true)"
 }
 
 # Sets place, where the agent will be and can be started from: /tmp may be mounted noexec.

@@ -30,11 +30,15 @@ _HOST: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ScriptFacts:
-    """What a script is rendered with. `base` is the control plane's URL, without a path."""
+    """What a script is rendered with. `base` is the control plane's URL, without a path.
+
+    `now` is in seconds since 1970: the machine compares its clock with it.
+    """
 
     base: str
     control_plane_key: str
     agent: AgentDigest
+    now: float
     ca_pem: str = ""
 
 
@@ -47,6 +51,7 @@ def rendered(facts: ScriptFacts) -> str:
         "AGENT_SIZE": str(facts.agent.size),
         "CONTROL_PLANE_KEY": fingerprint_of(facts.control_plane_key),
         "CA_PEM": facts.ca_pem.strip(),
+        "RENDERED_AT": str(round(facts.now)),
     }
     # In one pass: what is filled in is not looked at again.
     return _PLACE.sub(lambda found: shlex.quote(values[found[1]]), TEMPLATE)

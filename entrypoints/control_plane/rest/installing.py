@@ -60,7 +60,11 @@ def installing_router(parts: Parts) -> APIRouter:
         if digest is None:
             raise no_agent_file()
         facts = ScriptFacts(
-            base_url(request, parts.public_url), parts.control_plane_key, digest, parts.ca_pem
+            base_url(request, parts.public_url),
+            parts.control_plane_key,
+            digest,
+            parts.clock.now().timestamp(),
+            parts.ca_pem,
         )
         return Response(rendered(facts), media_type=SCRIPT_TYPE)
 

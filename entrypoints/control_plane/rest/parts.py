@@ -20,6 +20,7 @@ from application.control_plane.reaching import Reaching
 from application.control_plane.sessions import Sessions
 from application.control_plane.submitting import Submitting
 from application.control_plane.users import Users
+from application.ports.clock import Clock
 from entrypoints.control_plane.agent_file import AgentFile
 from entrypoints.control_plane.rest.metrics import Metrics
 
@@ -54,5 +55,6 @@ class Parts:
     control_plane_key: str
     fingerprint: Callable[[bytes], str]
     agent_file: AgentFile
+    clock: Clock
     public_url: str = ""
     ca_pem: str = ""

@@ -18,8 +18,8 @@ PATIENCE_S: Final = 120
 TOKEN: Final = "ide_" + "t" * 43
 DEBIAN_12: Final = 'PRETTY_NAME="Debian"\nID=debian\nVERSION_ID="12"\n'
 TOOLS: Final = (
-    "awk", "cat", "chmod", "cut", "df", "dpkg", "env", "find", "grep", "head", "id", "mkdir", "mktemp",
-    "rm", "sed", "sh", "sha256sum", "sleep", "sort", "timeout", "tr", "uname", "wc",
+    "awk", "cat", "chmod", "cut", "date", "df", "dpkg", "env", "find", "grep", "head", "id", "mkdir",
+    "mktemp", "rm", "sed", "sh", "sha256sum", "sleep", "sort", "timeout", "tr", "uname", "wc",
 )  # fmt: skip
 
 AGENT: Final = """\

@@ -36,11 +36,13 @@ class Source:
     status: int = 200
     is_slow: bool = False
     asked: int = 0
+    ahead_s: float = 0.0
+    """Of the machine's clock."""
 
     def script(self, ca_pem: str = "", *, digest_of: bytes | None = None) -> str:
         content = self.content if digest_of is None else digest_of
         digest = AgentDigest(hashlib.sha256(content).hexdigest(), len(content))
-        return rendered(ScriptFacts(self.url, KEY, digest, ca_pem))
+        return rendered(ScriptFacts(self.url, KEY, digest, time.time() + self.ahead_s, ca_pem))
 
 
 @pytest.fixture
@@ -184,6 +186,23 @@ class TestWhatIsRefused:
     def test_no_systemd(self, machine: Sandbox, source: Source) -> None:
         machine.has_systemd = False
         check_refused(machine, machine.run(source.script()), "systemd does not run here")
+
+    @pytest.mark.parametrize(
+        ("ahead_s", "words"),
+        [(90_000, "25 hours behind"), (-90_000, "25 hours ahead of"), (-1_800_000_000, "ahead of")],
+    )
+    def test_a_clock_that_is_off_by_a_day(
+        self, machine: Sandbox, source: Source, ahead_s: float, words: str
+    ) -> None:
+        source.ahead_s = ahead_s
+        check_refused(machine, machine.run(source.script()), words, "timedatectl")
+        assert source.asked == 0
+
+    def test_a_clock_that_is_off_by_minutes_is_said(self, machine: Sandbox, source: Source) -> None:
+        source.ahead_s = -600
+        ran = machine.run(source.script())
+        assert ran.code == 0, ran
+        assert "10 minutes ahead of" in ran.said
 
     @pytest.mark.parametrize(("tool", "body", "word"), [
         ("uname", "echo FreeBSD", "FreeBSD"),

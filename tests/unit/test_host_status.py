@@ -54,6 +54,8 @@ class Bench:
             JobAccepted("job-1", deploy("Blog"), "d", Moment("boot-1", 900.0), project="blog"),
             JobFinished("job-1", JobState.SUCCEEDED, "", "", {}, 1_769_860_800.0),
             JobAccepted("job-2", status(), "d", Moment("boot-1", 950.0)),
+            JobAccepted("job-4", status(), "d", Moment("boot-1", 950.0)),
+            JobFinished("job-4", JobState.SUCCEEDED, "", "", {}, 1_769_860_800.0),
             JobAccepted("job-3", stop("shop"), "d", Moment("boot-1", 990.0), project="shop"),
             StepStarting("job-3", "stop", 1, "token", "boot-1"),
         ):

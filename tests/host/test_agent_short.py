@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -41,6 +42,21 @@ async def test_one_line_deploy_restart_uninstall(tmp_path: Path, agent_file: Pat
         job = await host.deploy(compose("trap '' TERM; cat /data/page; sleep 3600 & wait"))
         assert job["state"] == "succeeded", job
         assert PAGE.strip() in await host.printed()
+
+        # Whoever comes over ssh sees how it is, and that nothing is wrong.
+        status = json.loads((await machine.run("instadeploy-agent", "status", "--json")).text)
+        assert status["link"].startswith("Connected: since")
+        (project,) = status["projects"]
+        assert (project["name"], project["revision"], project["running"]) == (PROJECT, 1, 1)
+        assert status["host_id"] == (await host.until_online())["id"]
+        assert status["unsaid"] == {} or status["unsaid"] == []
+        doctor = json.loads((await machine.run("instadeploy-agent", "doctor", "--json")).text)
+        assert doctor["verdict"] == "warning", doctor
+        assert [
+            one["check"]
+            for one in doctor["checks"]
+            if one["verdict"] not in ("ok", "unknown") and one["check"] not in ("Compose", "policy")
+        ] == [], doctor
 
         # A restart of the agent in the middle of a deployment loses nothing of it.
         pid = await host.pid()

@@ -63,7 +63,8 @@ test-faults: $(READY) image ## Make faults by the thousand on the real engine, f
 		$(BIN)/python -m tests.faults.summary .cache/faults.jsonl .cache/faults.json; exit $$status
 
 .PHONY: test-host
-test-host: $(READY) image test-host-image ## Boot machines with systemd and an engine of their own, and try them
+test-host: $(READY) $(PACKAGING) image engine ## Boot machines with systemd and an engine of their own, and try them
+	@deploy/test-host.sh all
 	$(BIN)/python -m pytest -n 0 tests/host $(ARGS)
 
 .PHONY: test-fleet

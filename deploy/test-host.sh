@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the images of the machines that tests/host boots: Debian 12 with systemd, once with nothing that a
-# host does not have anyway, and once with Docker Engine and Compose v2.
+# host does not have anyway, and once with Docker Engine and Compose v2. With `all`, also one with cloud-init
+# besides, as clouds have it, which only `make test-host` boots.
 #
 # Does nothing where they are there and made by the same recipe. The root file system that both begin with
 # is kept in .cache/test-host. Needs root or sudo where something has to be made.
@@ -23,6 +24,8 @@ unset DOCKER_CONTEXT
 
 main() {
     local made_from
+    kinds=(bare docker)
+    [ "${1:-}" != all ] || kinds+=(cloud)
     made_from=$(digest_of_recipe)
     ! are_there "$made_from" || return 0
     mkdir -p "$CACHE"
@@ -39,6 +42,10 @@ main() {
     replace bare "$made_from"
     add_docker
     replace docker "$made_from"
+    if [ "${kinds[-1]}" = cloud ]; then
+        add_cloud_init
+        replace cloud "$made_from"
+    fi
 }
 
 # What the name meant before goes, unless a machine still runs from it.
@@ -53,7 +60,7 @@ replace() {
 digest_of_recipe() {
     {
         base_recipe
-        declare -f add_what_boots add_docker forget_packages in_root import_as
+        declare -f add_what_boots add_docker add_cloud_init with_packages forget_packages in_root import_as
         cat -- "$here/test-host-init" "$here/ensure-engine.sh" "$here/debian.sh"
     } | sha256sum | cut -d ' ' -f 1
 }
@@ -65,7 +72,7 @@ base_recipe() {
 
 are_there() {
     local kind
-    for kind in bare docker; do
+    for kind in "${kinds[@]}"; do
         [ "$(label_of_image "$kind")" = "$1" ] || return 1
     done
 }
@@ -117,16 +124,31 @@ add_what_boots() {
 # From the machine's own packages, in the way that hosts get them.
 add_docker() {
     say "installing Docker Engine and Docker Compose into it"
+    with_packages bash /deploy/ensure-engine.sh packages || die "could not install Docker; see above"
+    quietly in_root systemctl enable docker.service
+}
+
+add_cloud_init() {
+    say "installing cloud-init into it"
+    with_packages bash -c '. /deploy/debian.sh; apt_install cloud-init' \
+        || die "could not install cloud-init; see above"
+    # It looks for user-data on this machine alone: there is no cloud.
+    echo 'datasource_list: [NoCloud]' | as_root tee "$root/etc/cloud/cloud.cfg.d/99-here.cfg" >/dev/null
+}
+
+# Runs something in it that installs packages.
+with_packages() {
+    local status=0
     as_root mkdir "$root/deploy"
     as_root cp -- "$here/debian.sh" "$here/ensure-engine.sh" "$root/deploy"
     as_root cp --dereference /etc/resolv.conf "$root/etc/resolv.conf"
     # Nothing is to be started: that is for a machine that boots.
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$root/usr/sbin/policy-rc.d" >/dev/null
     as_root chmod 0755 "$root/usr/sbin/policy-rc.d"
-    quietly in_root bash /deploy/ensure-engine.sh packages || die "could not install Docker; see above"
+    quietly in_root "$@" || status=$?
     as_root rm -r "$root/deploy" "$root/etc/resolv.conf" "$root/usr/sbin/policy-rc.d"
     forget_packages
-    quietly in_root systemctl enable docker.service
+    return "$status"
 }
 
 forget_packages() {
@@ -146,4 +168,4 @@ import_as() {
         --change 'CMD ["/usr/local/sbin/test-host-init"]' - "$IMAGE:$1" >/dev/null
 }
 
-main
+main "$@"

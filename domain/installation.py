@@ -19,6 +19,7 @@ MARK: Final = "X-InstaDeploy-Installed"
 ENROLL_TOKEN: Final = "enroll_token"  # noqa: S105 - a file's name
 SECRET_TOKEN: Final = "secret_token"  # noqa: S105
 
+USUAL_ENGINE: Final = "unix:///var/run/docker.sock"
 MANY_RESTARTS: Final = 2
 
 _ASSIGNMENT: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
@@ -86,6 +87,16 @@ class Layout:
         return f"{self.platform}/projects"
 
     @property
+    def locks(self) -> str:
+        """Where projects are locked; made at each boot."""
+        return f"{self.root}/run/lock/instadeploy"
+
+    @property
+    def commands(self) -> str:
+        """Where the command is."""
+        return self.command.rpartition("/")[0]
+
+    @property
     def unit(self) -> str:
         """The unit file."""
         return f"{self.root}/etc/systemd/system/{UNIT}"
@@ -105,6 +116,12 @@ class UnitActivity(StrEnum):
     INACTIVE = "inactive"
     DEACTIVATING = "deactivating"
     FAILED = "failed"
+    OTHER = "other"
+    """Whatever a newer systemd may say."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> UnitActivity:  # noqa: ARG003 - the enum's
+        return cls.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +135,13 @@ class UnitState:
     exit_status: int = 0
     restarts: int = 0
     since: str = ""
+    is_masked: bool = False
+
+    @property
+    def is_to_run(self) -> bool:
+        """Whether systemd means to have it running, also where it fails again and again."""
+        over = (UnitActivity.INACTIVE, UnitActivity.FAILED, UnitActivity.DEACTIVATING)
+        return self.activity not in over
 
     @property
     def is_failing(self) -> bool:

@@ -54,7 +54,7 @@ class SystemdUnits:
         options = [f"--property={one}" for one in _PROPERTIES]
         text = output_of("systemctl", "show", *options, name)
         found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        if found.get("LoadState", "not-found") in ("not-found", "masked"):
+        if found.get("LoadState", "not-found") == "not-found":
             return None
         return UnitState(
             UnitActivity(found["ActiveState"]),
@@ -64,6 +64,7 @@ class SystemdUnits:
             exit_status=int(found["ExecMainStatus"]),
             restarts=int(found["NRestarts"]),
             since=found["ActiveEnterTimestamp"],
+            is_masked=found["LoadState"] == "masked",
         )
 
     def left_running(self, unit: str) -> Sequence[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from application.ports.machine import Kept, Machine
 
@@ -35,44 +36,89 @@ class UserStep:
 
 
 class DirectoryStep:
-    """A directory. Taken back, it goes with what has come into it meanwhile, unless it `holds` others'."""
+    """A directory of ours, with exactly that mode and owner. Taken back, it goes with what is in it."""
 
-    def __init__(
-        self, machine: Machine, path: str, mode: int, owner: str, *, holds_others: bool = False
-    ) -> None:
+    def __init__(self, machine: Machine, path: str, mode: int, owner: str) -> None:
         self.what = f"make the directory {path}, of {owner}, {mode:04o}"
         self._machine = machine
         self._path = path
-        self._mode = mode
-        self._owner = owner
-        self._holds_others = holds_others
+        self._wanted = Kept(mode, owner)
         self._before: Kept | None = None
         self._begun = False
 
     def is_needed(self) -> bool:
         """See `Step`."""
-        found = self._machine.look(self._path)
-        return found != Kept(self._mode, self._owner)
+        return self._machine.look(self._path) != self._wanted
 
     def do(self) -> None:
         """See `Step`."""
         self._before = self._machine.look(self._path)
         self._begun = True
-        self._machine.make_directory(self._path, self._mode, self._owner)
+        self._machine.make_directory(self._path, self._wanted)
 
     def undo(self) -> None:
         """See `Step`."""
         if not self._begun:
             return
-        before = self._before
-        if before is not None and before.is_directory:
-            self._machine.make_directory(self._path, before.mode, before.owner)
-        elif not self._holds_others or not self._machine.names_in(self._path):
+        if self._before is None:
+            self._machine.remove(self._path)
+        else:
+            self._machine.make_directory(self._path, self._before)
+
+
+class SharedDirectoryStep:
+    """A directory that others may have made, and use; then it stays as they want it, link or not."""
+
+    def __init__(self, machine: Machine, path: str, owner: str = "root") -> None:
+        self.what = f"make the directory {path}, of {owner}"
+        self._machine = machine
+        self._path = path
+        self._owner = owner
+        self._made = False
+
+    def is_needed(self) -> bool:
+        """See `Step`."""
+        return self._machine.look(self._path, follow=True) is None
+
+    def do(self) -> None:
+        """See `Step`."""
+        self._machine.make_directory(self._path, Kept(0o755, self._owner))
+        self._made = True
+
+    def undo(self) -> None:
+        """See `Step`."""
+        if self._made and not self._machine.names_in(self._path):
             self._machine.remove(self._path)
 
 
+class GiveStep:
+    """What one user has somewhere becomes another's: an agent ran as somebody else before."""
+
+    def __init__(self, machine: Machine, path: str, before: str, owner: str) -> None:
+        self.what = f"give what {before} has in {path} to {owner}"
+        self._machine = machine
+        self._path = path
+        self._before = before
+        self._owner = owner
+        self._begun = False
+
+    def is_needed(self) -> bool:
+        """See `Step`."""
+        return self._machine.count_of(self._path, self._before) > 0
+
+    def do(self) -> None:
+        """See `Step`."""
+        self._begun = True
+        self._machine.give(self._path, self._before, self._owner)
+
+    def undo(self) -> None:
+        """See `Step`."""
+        if self._begun:
+            self._machine.give(self._path, self._owner, self._before)
+
+
 class FileStep:
-    """A file with a content. `of_before` makes the content from what was there."""
+    """A file of root's with a content; a callable makes that of what was there."""
 
     def __init__(
         self,
@@ -80,25 +126,27 @@ class FileStep:
         path: str,
         content: bytes | Callable[[bytes], bytes],
         mode: int,
-        owner: str = "root",
         *,
         purpose: str = "",
+        keeps_mode: bool = False,
     ) -> None:
         self.what = f"write {path}" + (f", {purpose}" if purpose else "")
         self._machine = machine
         self._path = path
         self._content = content
         self._mode = mode
-        self._owner = owner
+        self._keeps_mode = keeps_mode
         self._before: Kept | None = None
         self._begun = False
 
     def _wanted(self) -> Kept:
+        found = self._machine.look(self._path)
         content = self._content
         if not isinstance(content, bytes):
-            found = self._machine.look(self._path)
             content = content((found.content if found else None) or b"")
-        return Kept(self._mode, self._owner, content)
+        if self._keeps_mode and found is not None and found.content is not None:
+            return replace(found, content=content)
+        return Kept(self._mode, "root", content)
 
     def is_needed(self) -> bool:
         """See `Step`."""
@@ -107,10 +155,9 @@ class FileStep:
     def do(self) -> None:
         """See `Step`."""
         wanted = self._wanted()
-        assert wanted.content is not None
         self._before = self._machine.look(self._path)
         self._begun = True
-        self._machine.write(self._path, wanted.content, self._mode, self._owner)
+        self._machine.write(self._path, wanted)
 
     def undo(self) -> None:
         """See `Step`."""
@@ -186,8 +233,8 @@ class UnpackStep:
 
     def do(self) -> None:
         """See `Step`."""
-        self._begun = True
         self._machine.unpack(self._program, self._directory)
+        self._begun = True
 
     def undo(self) -> None:
         """See `Step`."""
@@ -218,4 +265,4 @@ def put_back(machine: Machine, path: str, before: Kept | None) -> None:
     elif before.target is not None:
         machine.link(path, before.target)
     elif before.content is not None:
-        machine.write(path, before.content, before.mode, before.owner)
+        machine.write(path, before)

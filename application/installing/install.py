@@ -10,21 +10,17 @@ from application.installing.changes import (
     DirectoryStep,
     DoStep,
     FileStep,
+    GiveStep,
     LinkStep,
     RemoveStep,
+    SharedDirectoryStep,
     UnpackStep,
     UserStep,
 )
+from application.installing.confirming import until_connected
 from application.installing.steps import Say, Step, carry_out, plan
 from application.ports.machine import Machine
-from domain.errors import (
-    Conflict,
-    InstaDeployError,
-    InvalidInput,
-    RuntimeUnavailable,
-    TransportLost,
-    TransportRefused,
-)
+from domain.errors import Conflict, InvalidInput
 from domain.installation import (
     ENGINE_GROUP,
     ENROLL_TOKEN,
@@ -35,10 +31,7 @@ from domain.installation import (
     Layout,
     with_settings,
 )
-from domain.link_status import Standing
 
-LOOK_EVERY_S: Final = 0.5
-LAST_LINES: Final = 8
 IDENTITY: Final = "identity.json"
 
 
@@ -91,13 +84,17 @@ class Installer:
         missing, `TransportRefused` and `TransportLost` where the control plane did not confirm, and as
         `Machine` does. In each case the machine is left as it was.
         """
-        self._check_places()
-        self._check_settings(wishes)
+        with self._machine.alone():
+            self._check_places()
+            self._check_settings(wishes)
+            return self._install(wishes)
+
+    def _install(self, wishes: Wishes) -> str:
         status = ""
 
         def wait() -> None:
             nonlocal status
-            status = self._connected(wishes.wait_s)
+            status = until_connected(self._machine, wishes.wait_s, self._say)
 
         steps = [
             *self._steps(wishes),
@@ -105,13 +102,16 @@ class Installer:
             RemoveStep(self._machine, self._credential(ENROLL_TOKEN), "which is used up"),
             *self._old_releases(),
         ]
-        carry_out(steps, self._say)
+        carry_out(steps, self._say, self._machine)
         return status
 
     def _old_releases(self) -> Sequence[Step]:
         """All but the new one and the one before it, from which something may still run."""
         before = self._machine.look(self._at.current)
-        kept = {self._program.name, (before.target or "").rpartition("/")[2] if before else ""}
+        name_before = (before.target or "").rpartition("/")[2] if before else ""
+        if name_before == self._program.name:
+            return []
+        kept = {self._program.name, name_before}
         return [
             RemoveStep(self._machine, f"{self._at.releases}/{name}", "an old build")
             for name in self._machine.names_in(self._at.releases)
@@ -121,16 +121,29 @@ class Installer:
     def _check_places(self) -> None:
         machine, at = self._machine, self._at
         unit = machine.look(at.unit)
-        if unit is not None and MARK.encode() not in (unit.content or b""):
+        if unit is not None and unit.target is None and MARK.encode() not in (unit.content or b""):
             raise Conflict(
                 f"{at.unit} is there, and was not written by this program: an agent was put here by "
-                f"hand. Stop it (systemctl disable --now {UNIT}), move that file away, and run this again; "
-                f"what it has in {at.state} goes on being used, so it keeps its identity and its projects"
+                f"hand. Stop it (systemctl disable --now {UNIT}), move that file away, and run this "
+                f"again: it keeps its identity and its projects. What root has in {at.state} and "
+                f"{at.projects} is given to the user {USER} then; a container that wants a file in its "
+                "project to be root's needs that given back"
             )
-        for path in (at.programs, at.settings, at.state, at.platform, at.projects):
+        state = machine.unit(UNIT)
+        if state is not None and state.is_masked:
+            raise Conflict(
+                f"{UNIT} is masked, so that nobody can start it: systemctl unmask {UNIT}"
+            )
+        for path in (at.programs, at.releases, at.settings, at.credentials, at.state):
             found = machine.look(path)
-            if found is not None and not found.is_directory and found.target is None:
-                raise Conflict(f"{path} is in the way: it is a file, and has to be a directory")
+            if found is not None and not found.is_directory:
+                raise Conflict(
+                    f"{path} is in the way: it has to be a directory, and no link to one"
+                )
+        for path in (at.platform, at.projects):
+            found = machine.look(path, follow=True)
+            if machine.look(path) is not None and (found is None or not found.is_directory):
+                raise Conflict(f"{path} is in the way: it has to be a directory, or lead to one")
         command = machine.look(at.command)
         if command is not None and command.content != self._command():
             raise Conflict(f"{at.command} is in the way, and was not written by this program")
@@ -171,14 +184,18 @@ class Installer:
             DirectoryStep(machine, at.releases, 0o755, "root"),
             DirectoryStep(machine, at.settings, 0o755, "root"),
             DirectoryStep(machine, at.credentials, 0o700, "root"),
+            *self._taken_over(at.state),
             DirectoryStep(machine, at.state, 0o700, USER),
-            DirectoryStep(machine, at.platform, 0o755, "root", holds_others=True),
-            DirectoryStep(machine, at.projects, 0o755, USER, holds_others=True),
+            SharedDirectoryStep(machine, at.platform),
+            SharedDirectoryStep(machine, at.projects, USER),
+            *self._taken_over(at.projects),
             UnpackStep(machine, self._program.file, release),
             *self._settings(wishes),
             LinkStep(machine, at.current, release),
+            SharedDirectoryStep(machine, at.commands),
             FileStep(machine, at.command, self._command(), 0o755),
             FileStep(machine, at.tmpfiles, _TMPFILES, 0o644, purpose="for the locks"),
+            *self._taken_over(at.locks),
             DoStep(
                 "make the directory of locks", lambda: machine.make_temporary_files(at.tmpfiles)
             ),
@@ -193,6 +210,17 @@ class Installer:
             DoStep(f"start {UNIT}", lambda: machine.restart(UNIT), lambda: machine.stop(UNIT)),
         ]
 
+    def _taken_over(self, path: str) -> Sequence[Step]:
+        """What an agent that ran as another user has left there.
+
+        Where the directory is the agent's user's already, what others have in it is what containers
+        have made: that stays theirs.
+        """
+        found = self._machine.look(path, follow=True)
+        if found is None or found.owner == USER:
+            return []
+        return [GiveStep(self._machine, path, found.owner, USER)]
+
     def _is_enabled(self) -> bool:
         unit = self._machine.unit(UNIT)
         return unit is not None and unit.is_enabled
@@ -203,7 +231,7 @@ class Installer:
 
         def undo() -> None:
             self._machine.reload_units()
-            if before is not None and before.main_pid:
+            if before is not None and before.is_to_run:
                 self._machine.restart(UNIT)
 
         return DoStep("", lambda: None, undo)
@@ -218,7 +246,9 @@ class Installer:
         wanted = {name: value for name, value in variables.items() if value is not None}
         steps: list[Step] = [
             FileStep(
-                machine, at.settings_file, _settings_with(wanted), 0o644, purpose="the settings"
+                *(machine, at.settings_file, _settings_with(wanted), 0o644),
+                purpose="the settings",
+                keeps_mode=True,
             )
         ]
         if wishes.ca is not None:
@@ -233,35 +263,6 @@ class Installer:
                     FileStep(machine, path, content, 0o600, purpose="which only root reads")
                 )
         return steps
-
-    def _connected(self, wait_s: float) -> str:
-        """Wait until it is; returns how the link stands."""
-        until = self._machine.seconds() + wait_s
-        last = ""
-        while True:
-            unit = self._machine.unit(UNIT)
-            link = unit.link if unit is not None else None
-            if unit is None or unit.is_failing:
-                raise RuntimeUnavailable(f"the agent does not run: {self._its_words()}")
-            match link.standing if link else None:
-                case Standing.CONNECTED:
-                    return str(link)
-                case Standing.REFUSED:
-                    raise TransportRefused(str(link), advice=_WHAT_TO_DO)
-                case Standing.LOST if str(link) != last:
-                    last = str(link)
-                    self._say(last)
-            if self._machine.seconds() >= until:
-                why = last or self._its_words()
-                raise TransportLost(f"there is no link after {wait_s:.0f} s: {why}")
-            self._machine.pause(LOOK_EVERY_S)
-
-    def _its_words(self) -> str:
-        try:
-            lines = self._machine.last_lines(UNIT, LAST_LINES)
-        except InstaDeployError as exc:
-            return str(exc)
-        return "; ".join(lines) or "it says nothing"
 
     def _credential(self, name: str) -> str:
         return f"{self._at.credentials}/{name}"
@@ -278,10 +279,6 @@ def _settings_with(wanted: Mapping[str, str]) -> Callable[[bytes], bytes]:
     return content
 
 
-_WHAT_TO_DO: Final = (
-    "a token is good once, and for ten minutes: "
-    "`instadeploy hosts enroll NAME` gives out another one"
-)
 _COMMAND: Final = """\
 #!/bin/sh
 # The agent of this host; `instadeploy-agent --help` says what it can be asked.

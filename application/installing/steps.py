@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from domain.errors import InstaDeployError
+from application.ports.machine import Machine
 
 Say = Callable[[str], None]
 
@@ -33,11 +34,11 @@ def plan(steps: Sequence[Step]) -> list[str]:
     return [step.what for step in steps if step.what and step.is_needed()]
 
 
-def carry_out(steps: Sequence[Step], say: Say, *, is_taken_back: bool = True) -> None:
+def carry_out(steps: Sequence[Step], say: Say, machine: Machine | None = None) -> None:
     """Do what is needed, in order.
 
-    Where one fails, or is interrupted, what this call has done is taken back, the last first, unless it
-    is not to be; the failure is raised.
+    Where one fails, or is interrupted, what this call has done is taken back, the last first, without a
+    second interruption, if a `machine` is given; the failure is raised.
     """
     begun: list[Step] = []
     try:
@@ -48,8 +49,9 @@ def carry_out(steps: Sequence[Step], say: Say, *, is_taken_back: bool = True) ->
                 begun.append(step)
                 step.do()
     except BaseException:
-        if is_taken_back:
-            _take_back(begun, say)
+        if machine is not None:
+            with machine.uninterrupted():
+                _take_back(begun, say)
         raise
 
 
@@ -57,5 +59,7 @@ def _take_back(begun: Sequence[Step], say: Say) -> None:
     for step in reversed(begun):
         try:
             step.undo()
-        except InstaDeployError as exc:
-            say(f"could not take back: {step.what}: {exc}")
+        except Exception as exc:  # noqa: BLE001 - the others are to be taken back all the same
+            # Whoever has read what is said may be gone.
+            with contextlib.suppress(OSError):
+                say(f"could not take back: {step.what}: {exc}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from application.installing.changes import DoStep, RemoveStep
+from application.installing.changes import DoStep, GiveStep, RemoveStep
 from application.installing.steps import Say, Step, carry_out, plan
 from application.ports.machine import Machine
-from domain.errors import Busy
-from domain.installation import UNIT, USER, Layout
+from domain.errors import Busy, Conflict, InvalidInput
+from domain.installation import MARK, UNIT, USER, USUAL_ENGINE, Layout, settings_in
+from domain.project import ProjectName
 
 
 class Uninstaller:
@@ -29,18 +30,29 @@ class Uninstaller:
         self._at = layout
 
     def plan(self, *, purge: bool, projects: bool) -> list[str]:
-        """The steps that are needed."""
+        """The steps that are needed. Raises `Conflict` as `uninstall` does."""
+        self._check_ours()
         return plan(self._steps(purge=purge, projects=projects))
 
     def uninstall(self, *, purge: bool, projects: bool, force: bool) -> None:
         """Do it. Raises `Busy` where a deployment is under way, unless `force`; and as `Machine` does.
 
-        A step that fails leaves what was removed before it removed: run again, it goes on.
+        Raises `Conflict` where the agent was put there by hand. A step that fails leaves what was
+        removed before it removed: run again, it goes on.
         """
-        if not force:
-            self._check_idle()
-        steps = self._steps(purge=purge, projects=projects)
-        carry_out(steps, self._say, is_taken_back=False)
+        with self._machine.alone():
+            self._check_ours()
+            if not force:
+                self._check_idle()
+            carry_out(self._steps(purge=purge, projects=projects), self._say)
+
+    def _check_ours(self) -> None:
+        unit = self._machine.look(self._at.unit)
+        if unit is not None and MARK.encode() not in (unit.content or b""):
+            raise Conflict(
+                f"{self._at.unit} was not written by `instadeploy-agent install`, so that what is where "
+                "is not known: whoever has put this agent here by hand takes it away by hand"
+            )
 
     def _check_idle(self) -> None:
         """What the agent has begun outlives it; without the agent nobody would hear its end."""
@@ -71,12 +83,23 @@ class Uninstaller:
             ),
             RemoveStep(machine, at.command),
             RemoveStep(machine, at.tmpfiles),
-            RemoveStep(machine, at.programs, "the agent's programs"),
+            RemoveStep(machine, at.current),
+            RemoveStep(machine, at.releases, "the agent's programs"),
+            DoStep(
+                f"remove {at.programs}",
+                lambda: machine.remove(at.programs),
+                # Somebody may have put something of their own there.
+                is_needed=lambda: (
+                    machine.look(at.programs) is not None and not machine.names_in(at.programs)
+                ),
+            ),
         ]
         if purge:
             steps += [
                 RemoveStep(machine, at.settings, "the settings, the policy and the credentials"),
                 RemoveStep(machine, at.state, "who this host is, its jobs and its revisions"),
+                # Or the next user that is made would get its number, and with that its files.
+                GiveStep(machine, at.projects, USER, "root"),
                 DoStep(
                     f"remove the user {USER}",
                     lambda: machine.remove_user(USER),
@@ -87,13 +110,22 @@ class Uninstaller:
 
     def _projects(self) -> Sequence[Step]:
         """Their containers and networks, then their files; what is in volumes stays."""
+        engine = self._engine()
         steps: list[Step] = []
         for name in self._machine.names_in(self._at.projects):
-            directory = f"{self._at.projects}/{name}"
-            take_down = partial(self._machine.take_down, name.lower())
+            try:
+                project = ProjectName(name)
+            except InvalidInput:
+                continue  # Such as lost+found: no project of ours.
+            take_down = partial(self._machine.take_down, project.compose_name, engine)
             steps.append(DoStep(f"take down the project {name}; its volumes stay", take_down))
-            steps.append(RemoveStep(self._machine, directory))
+            steps.append(RemoveStep(self._machine, f"{self._at.projects}/{name}"))
         return steps
+
+    def _engine(self) -> str:
+        settings = self._machine.look(self._at.settings_file)
+        text = (settings.content or b"").decode("utf-8", "replace") if settings else ""
+        return str(settings_in(text).get("AGENT_DOCKER_HOST", USUAL_ENGINE))
 
     def _stop(self) -> None:
         self._machine.disable(UNIT)

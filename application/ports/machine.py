@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,12 +12,16 @@ from domain.installation import UnitState
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is at a path. `content` is None for a directory; a link has its `target`."""
+    """What is at a path. `content` is None for a directory; a link has its `target`.
+
+    Without a `group`, it is the owner's own.
+    """
 
     mode: int
     owner: str
     content: bytes | None = None
     target: str | None = None
+    group: str = ""
 
     @property
     def is_directory(self) -> bool:
@@ -56,20 +61,39 @@ class Machine(Protocol):
         """The user, and the group of its own."""
         ...
 
-    def look(self, path: str) -> Kept | None:
-        """What is there; None where nothing is. Does not follow a link at the end of the path."""
+    def alone(self) -> AbstractContextManager[None]:
+        """Nobody else installs or takes away meanwhile. Raises `Busy` where somebody does."""
+        ...
+
+    def uninterrupted(self) -> AbstractContextManager[None]:
+        """Whoever wants this program to end waits meanwhile."""
+        ...
+
+    def look(self, path: str, *, follow: bool = False) -> Kept | None:
+        """What is there; None where nothing is. With `follow`, what a link at its end leads to."""
         ...
 
     def names_in(self, path: str) -> Sequence[str]:
         """What a directory has in it, sorted; nothing where there is none."""
         ...
 
-    def write(self, path: str, content: bytes, mode: int, owner: str) -> None:
-        """A file, whole or not at all, with that mode from its first byte."""
+    def write(self, path: str, kept: Kept) -> None:
+        """A file, whole or not at all, with that mode from its first byte, and durable."""
         ...
 
-    def make_directory(self, path: str, mode: int, owner: str) -> None:
-        """A directory with that mode and owner; those of one that is there are changed."""
+    def make_directory(self, path: str, kept: Kept) -> None:
+        """A directory with that mode and owner; those of one that is there, or a link leads to, change."""
+        ...
+
+    def count_of(self, path: str, owner: str) -> int:
+        """How many files and directories of that user are at a path and below it, past no link."""
+        ...
+
+    def give(self, path: str, before: str, owner: str) -> None:
+        """Make what belongs to `before`, at a path and below it, belong to `owner`, past no link.
+
+        So does its group, where that was the user's own.
+        """
         ...
 
     def link(self, path: str, target: str) -> None:
@@ -81,7 +105,7 @@ class Machine(Protocol):
         ...
 
     def unpack(self, program: str, directory: str) -> None:
-        """Make a directory of a single-file program, compiled, whole or not at all."""
+        """Make a directory of a single-file program, compiled, whole or not at all; one there stays."""
         ...
 
     def make_temporary_files(self, configuration: str) -> None:
@@ -120,8 +144,8 @@ class Machine(Protocol):
         """What the unit said last, the oldest first."""
         ...
 
-    def take_down(self, compose_name: str) -> None:
-        """Have Compose remove a project's containers and networks, and leave its volumes."""
+    def take_down(self, compose_name: str, engine: str) -> None:
+        """Have Compose remove a project's containers and networks from an engine; volumes stay."""
         ...
 
     def pause(self, seconds: float) -> None:

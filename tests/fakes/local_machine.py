@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from application.ports.machine import Kept
-from domain.errors import StorageUnavailable
+from domain.errors import Busy, StorageUnavailable
 from domain.installation import UNIT, UnitActivity, UnitState
 
 READY = UnitState(UnitActivity.ACTIVE, main_pid=100, status_text="Connecting")
@@ -23,7 +24,9 @@ class FakeLocalMachine:
     def __init__(self) -> None:
         self.users: dict[str, frozenset[str]] = {"root": frozenset({"root"})}
         self.groups = {"root", "docker"}
-        self.paths: dict[str, Kept] = {}
+        self.paths: dict[str, Kept] = {"/usr/local/bin": Kept(0o755, "root")}
+        self.is_busy = False
+        self.shields = 0
         self.enabled: set[str] = set()
         self.running: UnitState | None = None
         self.statuses: list[str] = ["Connected: since now"]
@@ -81,42 +84,100 @@ class FakeLocalMachine:
         self._change(f"remove user {name}")
         self.users.pop(name, None)
 
-    def look(self, path: str) -> Kept | None:
+    @contextmanager
+    def alone(self) -> Iterator[None]:
         """See `Machine`."""
-        return self.paths.get(path)
+        if self.is_busy:
+            raise Busy("somebody else")
+        self.is_busy = True
+        try:
+            yield
+        finally:
+            self.is_busy = False
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """See `Machine`."""
+        self.shields += 1
+        yield
+
+    def _real(self, path: str) -> str:
+        """Where a path leads, through links in the places of its directories, and at its end."""
+        at = ""
+        for part in path.strip("/").split("/"):
+            at = f"{at}/{part}"
+            found = self.paths.get(at)
+            if found is not None and found.target is not None:
+                at = self._real(found.target)
+        return at
+
+    def _place(self, path: str) -> str:
+        """Where a path is, whose last part is not followed."""
+        parent, _, name = path.rpartition("/")
+        return f"{self._real(parent) if parent else ''}/{name}"
+
+    def look(self, path: str, *, follow: bool = False) -> Kept | None:
+        """See `Machine`."""
+        return self.paths.get(self._real(path) if follow else self._place(path))
 
     def names_in(self, path: str) -> Sequence[str]:
         """See `Machine`."""
-        below = [one.removeprefix(f"{path}/") for one in self.paths if one.startswith(f"{path}/")]
+        above = f"{self._real(path)}/"
+        below = [one.removeprefix(above) for one in self.paths if one.startswith(above)]
         return sorted({name.partition("/")[0] for name in below})
 
-    def write(self, path: str, content: bytes, mode: int, owner: str) -> None:
+    def write(self, path: str, kept: Kept) -> None:
         """See `Machine`."""
         self._change(f"write {path}")
         self._require_parent(path)
-        self.paths[path] = Kept(mode, owner, content)
+        self.paths[self._place(path)] = kept
 
-    def make_directory(self, path: str, mode: int, owner: str) -> None:
+    def make_directory(self, path: str, kept: Kept) -> None:
         """See `Machine`."""
         self._change(f"make {path}")
-        self.paths[path] = Kept(mode, owner)
+        real = self._real(path)
+        found = self.paths.get(real)
+        if found is not None and not found.is_directory:
+            raise StorageUnavailable(f"{path} is no directory")
+        self.paths[real] = kept
+
+    def _belonging(self, path: str, owner: str) -> list[str]:
+        real = self._real(path)
+        return [
+            one
+            for one, kept in self.paths.items()
+            if (one == real or one.startswith(f"{real}/")) and kept.owner == owner
+        ]
+
+    def count_of(self, path: str, owner: str) -> int:
+        """See `Machine`."""
+        return len(self._belonging(path, owner))
+
+    def give(self, path: str, before: str, owner: str) -> None:
+        """See `Machine`."""
+        self._change(f"give {path} to {owner}")
+        for one in self._belonging(path, before):
+            self.paths[one] = replace(self.paths[one], owner=owner)
 
     def link(self, path: str, target: str) -> None:
         """See `Machine`."""
         self._change(f"link {path}")
         self._require_parent(path)
-        self.paths[path] = Kept(0o777, "root", target=target)
+        self.paths[self._place(path)] = Kept(0o777, "root", target=target)
 
     def remove(self, path: str) -> None:
         """See `Machine`."""
         self._change(f"remove {path}")
-        for one in [one for one in self.paths if one == path or one.startswith(f"{path}/")]:
+        place = self._place(path)
+        for one in [one for one in self.paths if one == place or one.startswith(f"{place}/")]:
             del self.paths[one]
 
     def unpack(self, program: str, directory: str) -> None:
         """See `Machine`."""
         self._change(f"unpack {program}")
         self._require_parent(directory)
+        if directory in self.paths:
+            return
         self.paths[directory] = Kept(0o755, "root")
         self.paths[f"{directory}/bin"] = Kept(0o755, "root")
 
@@ -167,9 +228,9 @@ class FakeLocalMachine:
         """See `Machine`."""
         return self.words[-count:]
 
-    def take_down(self, compose_name: str) -> None:
+    def take_down(self, compose_name: str, engine: str) -> None:
         """See `Machine`."""
-        self._change(f"take down {compose_name}")
+        self._change(f"take down {compose_name} at {engine}")
 
     def pause(self, seconds: float) -> None:
         """See `Machine`."""
@@ -182,7 +243,7 @@ class FakeLocalMachine:
         return self.now
 
     def _require_parent(self, path: str) -> None:
-        parent = path.rpartition("/")[0]
-        known = ("/usr/local/bin", "/etc/systemd/system", "/etc/tmpfiles.d")
+        parent = self._real(path.rpartition("/")[0])
+        known = ("/etc/systemd/system", "/etc/tmpfiles.d")
         if parent not in self.paths and parent not in known:
             raise StorageUnavailable(f"{parent} is not there")

@@ -14,6 +14,8 @@ from tests.host.machine import BARE, TestHost
 from tests.host.managed import (
     AGENT,
     HOST,
+    INSTALL_S,
+    PROJECT,
     ManagedHost,
     compose,
     managed,
@@ -227,9 +229,47 @@ async def test_the_plain_unit_works_and_is_not_taken_over(host: ManagedHost) -> 
     assert b"by hand" in refused.stderr
     assert (await machine.read(AT.unit)).decode() == unit
 
+    # Whoever does what that says has the same host, and an agent of its own user.
+    identity = (await host.client.get(f"/hosts/{HOST}")).json()["id"]
+    containers = await host.containers()
+    await machine.run("systemctl", "disable", "--now", UNIT)
+    await machine.run("mv", AT.unit, "/root/unit-of-before")
+    await machine.run("rm", "-r", "/opt/instadeploy")
+    await host.install(
+        *("--server-url", host.plane.agents_url),
+        AGENT_SECRET_TOKEN=made["token"],
+    )
+    assert (await host.until_online())["id"] == identity
+    assert await host.containers() == containers
+    job = await host.deploy(compose(more="    labels: [taken=over]\n"))
+    assert job["state"] == "succeeded", job
+    owner = await machine.run("stat", "--format", "%U", f"{AT.projects}/{PROJECT}")
+    assert owner.text == "instadeploy"
+
+    # Two at once: one of them does it, the other one says so, and what runs is whole.
+    script = (
+        f"export PEX_ROOT=/tmp/pex\npython3 {AGENT} install & python3 {AGENT} install\n"
+        "second=$?; wait $!; echo $? $second\n"
+    )
+    both = await machine.run("bash", "-s", given=script, patience_s=INSTALL_S)
+    assert sorted(both.text.splitlines()[-1].split()) == ["0", "1"], both
+    await machine.run("test", "-x", f"{AT.current}/bin/python")
+    await host.until_online()
+
+    # A terminal that is closed while it waits takes back what was done.
+    script = (
+        f"export PEX_ROOT=/tmp/pex\npython3 {AGENT} install --server-url ws://127.0.0.1:9/ws "
+        ">/tmp/said 2>&1 &\nuntil grep -q 'Not connected' /tmp/said; do sleep 0.05; done\n"
+        "kill -HUP $!; wait $!; echo $?\n"
+    )
+    ended = await machine.run("bash", "-s", given=script, patience_s=INSTALL_S)
+    assert ended.text.splitlines()[-1] == "1"
+    assert "127.0.0.1:9" not in (await machine.read(AT.settings_file)).decode()
+    await host.until_another_than(0)
+
     # A wrong configuration is not tried for ever.
-    await machine.write(AT.unit, unit.replace("SERVER_URL=ws", "SERVER_URL=http"), 0o600)
-    await machine.run("systemctl", "daemon-reload")
+    settings = (await machine.read(AT.settings_file)).decode()
+    await machine.write(AT.settings_file, settings.replace('"ws:', '"http:'))
     await machine.run("systemctl", "restart", UNIT, check=False)
     found = await until(
         lambda: host.systemd("ActiveState", "ExecMainStatus"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from application.installing.install import Installer, Program, Wishes
@@ -16,12 +18,13 @@ from domain.errors import (
     TransportLost,
     TransportRefused,
 )
-from domain.installation import Layout, settings_in
+from domain.installation import Layout, UnitActivity, UnitState, settings_in
 from tests.fakes.local_machine import FakeLocalMachine
 
 AT = Layout()
 UNIT_FILE = b"[Unit]\nX-InstaDeploy-Installed=yes\n"
 WISHES = Wishes("wss://cp.example/ws", "sha256:ab", enroll_token="ide_secret")
+LEFT = ("/usr/local/bin", AT.platform, AT.projects)
 IDENTITY = Kept(0o600, "instadeploy", b'{"host_id": "host_1"}')
 
 
@@ -116,13 +119,21 @@ class TestInstalling:
     def test_what_its_owner_has_set_stays(self, bench: Bench) -> None:
         bench.install()
         own = b"# mine\nAGENT_MAX_PARALLEL=2\n" + bench.content(AT.settings_file)
-        bench.machine.write(AT.settings_file, own, 0o644, "root")
+        bench.machine.write(AT.settings_file, Kept(0o600, "root", own, group="adm"))
         bench.install(Wishes("wss://other.example/ws", ca=b"certificates"))
         text = bench.content(AT.settings_file).decode()
         assert text.startswith("# mine\nAGENT_MAX_PARALLEL=2\n")
         assert settings_in(text)["SERVER_URL"] == "wss://other.example/ws"
         assert settings_in(text)["AGENT_CA_FILE"] == AT.ca_file
         assert bench.content(AT.ca_file) == b"certificates"
+        found = bench.machine.look(AT.settings_file)
+        assert found is not None
+        assert (found.mode, found.group) == (0o600, "adm")
+
+    def test_the_same_build_again_keeps_the_one_before_it(self, bench: Bench) -> None:
+        for name in ("1.0.0-a", "1.1.0-b", "1.1.0-b"):
+            bench.install(name=name)
+        assert bench.machine.names_in(AT.releases) == ["1.0.0-a", "1.1.0-b"]
 
     def test_an_upgrade_keeps_the_build_before_and_no_older_one(self, bench: Bench) -> None:
         for name in ("1.0.0-a", "1.1.0-b", "1.2.0-c"):
@@ -219,6 +230,90 @@ class TestWhatFails:
             bench.install()
         assert bench.machine.picture() == before
 
+    def test_two_at_once_are_one_after_the_other(self, bench: Bench) -> None:
+        with bench.machine.alone(), pytest.raises(Busy):
+            bench.install()
+        with bench.machine.alone(), pytest.raises(Busy):
+            bench.uninstall()
+        assert bench.machine.did == []
+
+    def test_links_of_the_administrator_s_are_followed_and_stay(self, bench: Bench) -> None:
+        machine = bench.machine
+        machine.paths |= {
+            "/data": Kept(0o755, "root"),
+            "/data/projects": Kept(0o2770, "root", group="ops"),
+            "/data/projects/blog": Kept(0o644, "root", b"written by an agent of root's"),
+            AT.platform: Kept(0o2770, "root", group="ops"),
+            AT.projects: Kept(0o777, "root", target="/data/projects"),
+        }
+        before = machine.picture()
+        machine.statuses = ["Not connected: no such host"]
+        with pytest.raises(TransportLost):
+            bench.install()
+        assert machine.picture() == before
+        machine.statuses = ["Connected: since now"]
+        bench.install()
+        assert machine.look(AT.platform) == Kept(0o2770, "root", group="ops")
+        projects = machine.look(AT.projects)
+        assert projects is not None
+        assert projects.target == "/data/projects"
+        assert machine.look("/data/projects") == Kept(0o2770, "instadeploy", group="ops")
+        found = machine.look("/data/projects/blog")
+        assert found is not None
+        assert found.owner == "instadeploy"
+
+    def test_what_containers_have_made_stays_theirs(self, bench: Bench) -> None:
+        bench.install()
+        bench.machine.paths[f"{AT.projects}/db"] = Kept(0o700, "root")
+        bench.install(name="1.1.0-b")
+        assert bench.machine.look(f"{AT.projects}/db") == Kept(0o700, "root")
+
+    def test_an_agent_of_root_s_is_taken_over_with_its_identity(self, bench: Bench) -> None:
+        bench.machine.paths |= {
+            AT.state: Kept(0o700, "root"),
+            f"{AT.state}/identity.json": replace(IDENTITY, owner="root"),
+        }
+        before = bench.machine.picture()
+        bench.machine.starts = False
+        with pytest.raises(RuntimeUnavailable):
+            bench.install(Wishes("wss://cp.example/ws"))
+        assert bench.machine.picture() == before
+        bench.machine.starts = True
+        bench.install(Wishes("wss://cp.example/ws"))
+        assert bench.machine.look(f"{AT.state}/identity.json") == IDENTITY
+
+    def test_one_that_failed_again_and_again_is_started_again(self, bench: Bench) -> None:
+        bench.install()
+        bench.machine.running = UnitState(UnitActivity.ACTIVATING, exit_status=1, restarts=7)
+        bench.machine.fails_at = 3
+        with pytest.raises(InstaDeployError):
+            bench.install(Wishes("wss://other.example/ws"), "1.1.0-b")
+        assert bench.machine.did[-1] == "restart"
+
+    def test_taking_back_is_not_interrupted_and_goes_on_whoever_fails(self, bench: Bench) -> None:
+        before = bench.machine.picture()
+
+        def broken(configuration: str) -> None:
+            raise OSError("surprise")
+
+        bench.machine.make_temporary_files = broken  # type: ignore[method-assign]
+        with pytest.raises(OSError, match="surprise"):
+            bench.install()
+        assert bench.machine.picture() == before
+        assert bench.machine.shields == 1
+
+    def test_a_unit_that_is_masked(self, bench: Bench) -> None:
+        bench.install()
+        bench.machine.running = UnitState(UnitActivity.INACTIVE, is_masked=True)
+        with pytest.raises(Conflict, match="unmask"):
+            bench.install()
+
+    @pytest.mark.parametrize("path", [AT.programs, AT.settings, AT.state, AT.credentials])
+    def test_a_link_where_the_unit_can_use_none(self, bench: Bench, path: str) -> None:
+        bench.machine.paths[path] = Kept(0o777, "root", target="/data")
+        with pytest.raises(Conflict, match="no link"):
+            bench.install()
+
     @pytest.mark.parametrize("path", [AT.programs, AT.settings, AT.state, AT.projects, AT.command])
     def test_a_path_that_is_taken(self, bench: Bench, path: str) -> None:
         bench.machine.paths[path] = Kept(0o644, "root", b"somebody's")
@@ -262,14 +357,33 @@ class TestTakingAway:
         bench.install()
         bench.machine.paths[f"{AT.projects}/blog"] = Kept(0o755, "instadeploy")
         bench.uninstall(purge=True)
-        assert set(bench.machine.paths) == {AT.platform, AT.projects, f"{AT.projects}/blog"}
+        assert set(bench.machine.paths) == {*LEFT, f"{AT.projects}/blog"}
+        # Or the next user that is made would get its number, and the secrets of its projects.
+        blog = bench.machine.look(f"{AT.projects}/blog")
+        assert blog is not None
+        assert blog.owner == "root"
         assert "instadeploy" not in bench.machine.users
+
+    def test_what_was_put_there_by_hand_is_left_to_that_hand(self, bench: Bench) -> None:
+        bench.machine.paths[AT.unit] = Kept(0o644, "root", b"[Unit]\n")
+        before = bench.machine.picture()
+        with pytest.raises(Conflict, match="by hand"):
+            bench.uninstall()
+        assert bench.machine.picture() == before
+
+    def test_what_is_no_project_is_left_alone(self, bench: Bench) -> None:
+        bench.install()
+        bench.machine.paths[f"{AT.projects}/lost+found"] = Kept(0o700, "root")
+        bench.machine.paths[AT.programs + "/mine"] = Kept(0o755, "root")
+        bench.uninstall(projects=True)
+        assert bench.machine.names_in(AT.projects) == ["lost+found"]
+        assert bench.machine.names_in(AT.programs) == ["mine"]
 
     def test_projects_go_where_that_is_asked_for(self, bench: Bench) -> None:
         bench.install()
         bench.machine.paths[f"{AT.projects}/Blog"] = Kept(0o755, "instadeploy")
         bench.uninstall(projects=True)
-        assert "take down blog" in bench.machine.did
+        assert "take down blog at unix:///var/run/docker.sock" in bench.machine.did
         assert bench.machine.names_in(AT.projects) == []
 
     def test_not_while_something_is_deployed_unless_forced(self, bench: Bench) -> None:
@@ -293,7 +407,7 @@ class TestTakingAway:
             else:
                 break
         assert failures > 2
-        assert set(bench.machine.paths) == {AT.platform, AT.projects}
+        assert set(bench.machine.paths) == set(LEFT)
         bench.machine.fails_at = None
         bench.machine.did.clear()
         bench.uninstall(purge=True)

@@ -23,6 +23,7 @@ from entrypoints.agent.commands.telling import (
     EXPECTED,
     CannotBegin,
     complain,
+    interruptible,
     require_root,
     require_systemd,
     say,
@@ -57,7 +58,10 @@ def main(arguments: Sequence[str]) -> int:
         _require_room(layout)
         if installer.is_enrolled and wishes.enroll_token:
             say("this machine is a host already: it keeps its key, and the token is not used")
-        status = installer.install(wishes)
+        # Whatever root's is: all users have to be able to start the agent.
+        os.umask(0o022)
+        with interruptible():
+            status = installer.install(wishes)
     except EXPECTED as exc:
         return complain(exc)
     except KeyboardInterrupt:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from domain.errors import InstaDeployError, TransportRefused
@@ -34,9 +38,26 @@ def require_systemd(command: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """A terminal that is closed, or whoever wants the program to end, interrupts it as Ctrl-C does."""
+    numbers = (signal.SIGHUP, signal.SIGTERM)
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's
+    raise KeyboardInterrupt
+
+
 def say(text: str) -> None:
-    """A step, or what came of it."""
-    print(text, flush=True)
+    """A step, or what came of it. Who has read so far may be gone: that stops nothing."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
 
 
 def complain(exc: Exception) -> int:

@@ -166,13 +166,12 @@ class ManagedHost:
         )
         return int(found["MainPID"])
 
-    async def executing(self) -> str:
-        """The process that carries out `docker compose up`; empty where none does."""
-        return (
-            await self.machine.run("pgrep", "-u", "instadeploy", "-f", "compose.* up ", check=False)
-        ).text
+    async def executing(self) -> set[str]:
+        """The processes that carry out `docker compose up`: the supervisor's first, then Compose's."""
+        asked = ("pgrep", "-u", "instadeploy", "-f", "compose.* up ")
+        return set((await self.machine.run(*asked, check=False)).text.split())
 
-    async def until_executing(self) -> str:
+    async def until_executing(self) -> set[str]:
         return await until(self.executing, bool)
 
     async def containers(self) -> list[str]:

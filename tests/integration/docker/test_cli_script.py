@@ -97,7 +97,8 @@ if instadeploy remove "$host" "$project" 2> "$documents/unasked"; then exit 96; 
 rm "$documents/$number.json"
 instadeploy remove "$host" "$project" --yes
 is 'it["state"]' succeeded
-instadeploy status "$host" "$project"
+if instadeploy status "$host" "$project"; then exit 93; else code=$?; fi
+[ "$code" -eq 5 ] || exit 92
 is 'it["exists"]' False
 """
 BROKEN: Final = SLEEPER.replace('["sleep", "3600"]', '["false"]')

@@ -26,6 +26,8 @@ from tests.support.ports import bound
 
 BARE: Final = "instadeploy-test-host:bare"
 DOCKER: Final = "instadeploy-test-host:docker"
+CLOUD: Final = "instadeploy-test-host:cloud"
+"""With cloud-init besides; `make test-host` makes it."""
 LABEL: Final = "instadeploy.test-host"
 """Carried by each machine: what a test run has left behind is found by it."""
 

@@ -210,7 +210,9 @@ async def managed(
 
 
 @contextlib.asynccontextmanager
-async def to_be_enrolled(home: Path, agent_file: Path) -> AsyncIterator[ManagedHost]:
+async def to_be_enrolled(
+    home: Path, agent_file: Path, image: str = DOCKER
+) -> AsyncIterator[ManagedHost]:
     """A machine with nothing of ours, and a control plane with TLS that has all that it needs."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
@@ -227,7 +229,7 @@ async def to_be_enrolled(home: Path, agent_file: Path) -> AsyncIterator[ManagedH
     async with (
         running_control_plane(home, settings=settings) as plane,
         plane.client(verify=trust) as client,
-        TestHost(DOCKER) as machine,
+        TestHost(image) as machine,
         machine.reaching(plane.port),
     ):
         await machine.load_test_image()

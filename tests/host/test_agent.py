@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from domain.installation import UNIT, Layout
-from tests.host.machine import BARE, TestHost
+from tests.host.machine import BARE, CLOUD, TestHost
 from tests.host.managed import (
     AGENT,
     HOST,
@@ -19,6 +20,7 @@ from tests.host.managed import (
     ManagedHost,
     compose,
     managed,
+    to_be_enrolled,
     until,
 )
 
@@ -276,3 +278,40 @@ async def test_the_plain_unit_works_and_is_not_taken_over(host: ManagedHost) -> 
         lambda one: one["ActiveState"] == "failed",
     )
     assert found["ExecMainStatus"] == "78"
+
+
+async def test_user_data_makes_a_machine_a_host_when_it_first_boots(
+    tmp_path: Path, agent_file: Path
+) -> None:
+    async with to_be_enrolled(tmp_path, agent_file, CLOUD) as host:
+        machine = host.machine
+        user_data = await host.operator("hosts", "cloud-init", HOST, "--quiet")
+        token = re.search(r"ide_[\w-]+", user_data)
+        assert token
+        seed = "/var/lib/cloud/seed/nocloud"
+        await machine.write(f"{seed}/user-data", user_data, 0o600)
+        await machine.write(f"{seed}/meta-data", "instance-id: first\n")
+        # It has booted once already, without anything to do.
+        await machine.run("cloud-init", "clean", "--logs")
+        await machine.reboot()
+        await host.until_online()
+        done = await machine.run(
+            *("cloud-init", "status", "--wait", "--long"), check=False, patience_s=120
+        )
+        # This machine has no package of locales, which is none of ours.
+        assert set(re.findall(r"\('(\w+)',", done.text)) <= {"locale"}, done
+        assert (await machine.run("ls", "-A", AT.credentials)).text == ""
+        # It is used up. Root can still read it where cloud-init keeps what it was given, and the unit
+        # until it is started again; nobody can anywhere else.
+        kept = await machine.run(
+            *("grep", "-rlsF", "--exclude-dir=cloud", "--exclude-dir=credentials"),
+            *(token[0], "/etc", "/run", "/tmp", "/var", "/root", "/opt"),
+            check=False,
+        )
+        assert kept.text == ""
+        assert (await host.deploy())["state"] == "succeeded"
+
+        # Booted again, it is the same host.
+        identity = (await host.until_online())["id"]
+        await machine.reboot()
+        assert (await host.until_online())["id"] == identity

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from domain.environment_file import variables_of, with_variables
 from domain.link_status import LinkStatus
 
 USER: Final = "instadeploy"
@@ -21,8 +21,6 @@ SECRET_TOKEN: Final = "secret_token"  # noqa: S105
 
 USUAL_ENGINE: Final = "unix:///var/run/docker.sock"
 MANY_RESTARTS: Final = 2
-
-_ASSIGNMENT: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,29 +158,12 @@ def with_settings(text: str, wanted: Mapping[str, str | None]) -> str:
 
     What else stands in it is its owner's, and stays.
     """
-    kept = []
-    left = dict(wanted)
-    for line in text.splitlines():
-        found = _ASSIGNMENT.match(line)
-        if found is None or found[1] not in wanted:
-            kept.append(line)
-        elif (value := left.pop(found[1], None)) is not None:
-            kept.append(f"{found[1]}={quoted(value)}")
-    kept += [f"{name}={quoted(value)}" for name, value in left.items() if value is not None]
-    return "".join(f"{line}\n" for line in kept)
+    return with_variables(text, wanted)
 
 
 def settings_in(text: str) -> dict[str, str]:
-    """The variables of such a file, as far as this program writes them."""
-    found = {}
-    for line in text.splitlines():
-        match = _ASSIGNMENT.match(line)
-        if match is not None:
-            value = line[match.end() :].strip()
-            if len(value) > 1 and value[0] == value[-1] == '"':
-                value = re.sub(r"\\(.)", r"\1", value[1:-1])
-            found[match[1]] = value
-    return found
+    """The variables of such a file, as systemd hands them to the unit."""
+    return variables_of(text)
 
 
 def environment_in(text: str) -> dict[str, str]:
@@ -200,8 +181,3 @@ def environment_in(text: str) -> dict[str, str]:
             continue  # systemd leaves such a line out, too.
         found |= dict(one.split("=", 1) for one in assignments if "=" in one)
     return found
-
-
-def quoted(value: str) -> str:
-    """A value as systemd.exec(5) reads it from an EnvironmentFile=."""
-    return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'

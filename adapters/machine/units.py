@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from adapters.machine.journal import journal_of
 from adapters.machine.programs import output_of
 from domain.installation import UnitActivity, UnitState
 
@@ -81,9 +81,4 @@ class SystemdUnits:
 
     def last_lines(self, unit: str, count: int) -> Sequence[str]:
         """See `Machine`."""
-        text = output_of(
-            *("journalctl", "--quiet", "--no-pager", "--output=json"),
-            *(f"--lines={count}", f"--unit={unit}"),
-        )
-        messages = (json.loads(line).get("MESSAGE") for line in text.splitlines())
-        return [message for message in messages if isinstance(message, str)]
+        return [line.text for line in journal_of(unit, count)]

@@ -18,7 +18,7 @@ from adapters.engine.root import SocketEngineRoot
 from adapters.filesystem.registry_names import LocalRegistryNames
 from adapters.host.aside import LoopThatEnds, in_daemon_thread
 from adapters.host.facts import LocalFacts
-from adapters.machine.unit_log import lines_in
+from adapters.machine.journal import lines_in
 from application.inspecting.machine_checks import findings_of_room
 from application.ports.engine_root import EngineRoot
 from application.ports.machine_facts import MachineFacts

@@ -6,6 +6,8 @@ again and again after nearly the same time were not lost by chance.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +22,9 @@ _NEARLY: Final = 0.05
 
 _WARNING: Final = 4
 """syslog(3)'s number, with which the agent says that a link was lost."""
+_LEVELS: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+_TEXT: Final = re.compile(r"\d{4}-\d\d-\d\dT\S+Z ([A-Z]+) [\w.]+: (.*)")
+"""AGENT_LOG_FORMAT=text; systemd gives all such lines one priority."""
 _BEGUN: Final = "connected, over protocol v"
 _LOST: Final = "; connecting again in "
 
@@ -41,11 +46,16 @@ class RegularEnds:
     times: int
 
 
+def tells_of_links(lines: Iterable[LogLine]) -> bool:
+    """Whether a link began in these lines; where none did, nothing is known of how links end."""
+    return any(_as_said(line).text.startswith(_BEGUN) for line in lines)
+
+
 def lives_of_links(lines: Iterable[LogLine]) -> list[float]:
     """How long each link lasted that was lost, the oldest first."""
     lives: list[float] = []
     begun: float | None = None
-    for line in lines:
+    for line in map(_as_said, lines):
         if line.text.startswith(_BEGUN):
             begun = line.at
         elif _LOST in line.text:
@@ -67,6 +77,21 @@ def regular_ends(lives: Sequence[float]) -> RegularEnds | None:
     if len(best) < AS_OFTEN or 2 * len(best) < len(ordered):
         return None
     return RegularEnds(after_s=best[len(best) // 2], times=len(best))
+
+
+def _as_said(line: LogLine) -> LogLine:
+    """The line as the agent has said it, whatever AGENT_LOG_FORMAT made of it."""
+    if found := _TEXT.fullmatch(line.text):
+        return LogLine(line.at, found[2], _LEVELS.get(found[1].lower(), line.priority))
+    if line.text.startswith("{"):
+        try:
+            said = json.loads(line.text)
+        except (ValueError, RecursionError):
+            return line
+        return LogLine(
+            line.at, str(said.get("message")), _LEVELS.get(str(said.get("level")), line.priority)
+        )
+    return line
 
 
 def _spread(life: float) -> float:

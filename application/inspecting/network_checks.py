@@ -12,7 +12,7 @@ from application.ports.clock import Clock
 from application.ports.control_plane_way import WEBSOCKET, Answer, ControlPlaneWay, IdleEnd
 from application.ports.unit_log import UnitLog
 from domain.errors import RuntimeUnavailable
-from domain.idle_links import lives_of_links, regular_ends
+from domain.idle_links import lives_of_links, regular_ends, tells_of_links
 from domain.inspection import Finding, failure, unknown, warning, well
 from domain.installation import UNIT
 
@@ -207,6 +207,9 @@ class PastLinks:
         if not lines:
             found = f"the journal has nothing of {UNIT} that this user may read"
             return [unknown(found, "run it with sudo, or use --idle SECONDS")]
+        if not tells_of_links(lines):
+            found = f"no link began in the last {len(lines)} lines that the journal has of {UNIT}"
+            return [unknown(found, "use --idle SECONDS")]
         lives = lives_of_links(lines)
         regular = regular_ends(lives)
         if regular is None:

@@ -170,8 +170,15 @@ async def test_a_journal_that_cannot_be_read_is_said(unit_log: FakeUnitLog) -> N
     assert "--idle" in found.remedy
 
 
+async def test_a_journal_in_which_no_link_began_says_nothing_of_links() -> None:
+    found = await past_links(FakeUnitLog([LogLine(1.0, "stopped"), log(60.0)[1]]))
+    assert found.verdict is Verdict.UNKNOWN
+    assert "no link began in the last 2 lines" in found.found
+    assert "--idle" in found.why + found.remedy
+
+
 async def verdicts(way: FakeControlPlaneWay) -> dict[str, Verdict]:
-    checks = network_checks(way, FakeUnitLog([LogLine(1.0, "x")]), FakeClock(), 10.0, 30.0)
+    checks = network_checks(way, FakeUnitLog(log(60.0)), FakeClock(), 10.0, 30.0)
     found = await Doctor(checks, FakeClock()).examine()
     return {one.check: one.verdict for one in found}
 

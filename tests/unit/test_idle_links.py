@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
-from domain.idle_links import LogLine, RegularEnds, lives_of_links, regular_ends
+from domain.idle_links import (
+    LogLine,
+    RegularEnds,
+    lives_of_links,
+    regular_ends,
+    tells_of_links,
+)
+from entrypoints.logging_setup import JsonFormatter, TextFormatter
 
 
 def log(*lives: float, priority: int = 4) -> list[LogLine]:
@@ -21,6 +33,27 @@ def log(*lives: float, priority: int = 4) -> list[LogLine]:
 
 def test_a_link_lasts_from_connected_to_lost() -> None:
     assert lives_of_links(log(60.0, 61.5)) == [60.0, 61.5]
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter])
+@pytest.mark.parametrize(("priority", "lives"), [(4, [60.0, 61.5]), (6, [])])
+def test_the_agents_other_formats_tell_the_same(
+    formatter: Callable[[], logging.Formatter], priority: int, lives: list[float]
+) -> None:
+    levels = {4: logging.WARNING, 6: logging.INFO}
+    lines = []
+    for line in log(60.0, 61.5, priority=priority):
+        level = levels[line.priority]
+        record = logging.LogRecord("adapters.websocket", level, "", 0, line.text, None, None)
+        lines.append(replace(line, text=formatter().format(record), priority=6))
+    assert tells_of_links(lines)
+    assert lives_of_links(lines) == lives
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", json.dumps({"message": 1}), "x", ""])
+def test_what_is_no_line_of_the_agents_tells_nothing(text: str) -> None:
+    assert not tells_of_links([LogLine(1.0, text)])
+    assert lives_of_links([LogLine(1.0, text)]) == []
 
 
 def test_an_attempt_that_fails_is_no_link() -> None:

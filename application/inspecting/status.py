@@ -104,12 +104,26 @@ class StatusReport:
         """All that can be said."""
         found = HostStatus(self.version, self.control_plane)
         async with asyncio.TaskGroup() as group:
-            for part in (
-                self._unit, self._release, self._identity, self._policy, self._engine, self._compose,
-                self._projects, self._jobs, self._disks,
-            ):  # fmt: skip
-                group.create_task(part(found), name=f"status of {part.__name__}")
+            for name, part in (
+                ("unit", self._unit),
+                ("release", self._release),
+                ("host id", self._identity),
+                ("policy", self._policy),
+                ("engine", self._engine),
+                ("Compose", self._compose),
+                ("projects", self._projects),
+                ("jobs", self._jobs),
+                ("disks", self._disks),
+            ):
+                group.create_task(self._said(found, name, part(found)), name=f"status of {name}")
         return found
+
+    async def _said(self, found: HostStatus, name: str, part: Awaitable[None]) -> None:
+        """One part, which may break also over what it was answered."""
+        try:
+            await part
+        except Exception as exc:  # noqa: BLE001 - the others are told all the same
+            found.unsaid[name] = _broken(exc)
 
     async def _ask(self, found: HostStatus, part: str, answer: Awaitable[T]) -> T | None:
         try:
@@ -119,6 +133,8 @@ class StatusReport:
             found.unsaid[part] = f"no answer within {WITHIN_S:g} s"
         except InstaDeployError as exc:
             found.unsaid[part] = str(exc)
+        except Exception as exc:  # noqa: BLE001 - the others are told all the same
+            found.unsaid[part] = _broken(exc)
         return None
 
     async def _unit(self, found: HostStatus) -> None:
@@ -196,6 +212,11 @@ class StatusReport:
             else None,
             error="" if job.finished is None else last_line(job.finished.error),
         )
+
+
+def _broken(exc: Exception) -> str:
+    # Without its text, which may quote anything.
+    return f"looking itself broke: {type(exc).__name__}"
 
 
 def _last_ended(ledger: Ledger) -> Sequence[LedgerJob]:

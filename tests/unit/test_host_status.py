@@ -193,6 +193,29 @@ async def test_a_policy_that_is_refused_is_said(bench: Bench) -> None:
     assert found.unsaid == {"policy": "AGENT_POLICY_FILE: it can be written by others"}
 
 
+async def test_a_part_that_breaks_is_said_and_the_others_are_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.deployed()
+
+    def breaks(*_: object) -> None:
+        raise ValueError("with a s3cr3t in it")
+
+    async def breaks_later(*_: object) -> None:
+        breaks()
+
+    monkeypatch.setattr(bench.machine, "unit", breaks)
+    monkeypatch.setattr(bench.records, "histories", breaks)
+    monkeypatch.setattr(bench.host.runtime, "version", breaks_later)
+    # What comes after the answer can break as well.
+    monkeypatch.setattr(StatusReport, "_shown", breaks)
+    found = await bench.report()
+    why = "looking itself broke: ValueError"
+    assert found.unsaid == dict.fromkeys(["unit", "revisions", "Compose", "jobs"], why)
+    assert [one.name for one in found.projects] == ["Blog", "shop"]
+    assert "s3cr3t" not in "".join(lines_of(found))
+
+
 async def test_a_history_that_is_damaged_is_said_and_left(bench: Bench) -> None:
     bench.records.names = [BLOG]
     bench.records.kept = {"blog": None}

@@ -43,12 +43,13 @@ from entrypoints.agent.commands.looking import (
     docker_config_of,
     facts_of_this_machine,
     print_json,
+    print_lines,
     records_of,
     run_to_the_end,
     shown,
 )
 from entrypoints.agent.commands.surroundings import Surroundings, surroundings
-from entrypoints.agent.commands.telling import EXIT_FAILED, EXIT_OK, CannotBegin, complain, say
+from entrypoints.agent.commands.telling import EXIT_FAILED, EXIT_OK, CannotBegin, complain
 from entrypoints.agent.transports import tls_context
 from entrypoints.configuration import SettingsError
 from entrypoints.version import VERSION
@@ -76,8 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         print_json(document_of(found))
     else:
-        for line in lines_of(found):
-            say(line)
+        print_lines(lines_of(found))
     return EXIT_FAILED if verdict is Verdict.FAILURE else EXIT_OK
 
 
@@ -120,7 +120,7 @@ def _engine_checks(around: Surroundings, facts: MachineFacts, machine: Machine) 
         Check("engine socket", rights, why, _START_ENGINE),
         Check(
             "Compose",
-            of_engine.ComposeVersion(compose_of(settings)),
+            of_engine.ComposeVersion(compose_of(around)),
             why,
             _COMPOSE_HANGS,
         ),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pwd
+import shutil
+import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -24,9 +27,12 @@ from adapters.storage_errors import translated
 from application.ports.agent_records import AgentRecords, KeptJobs
 from application.ports.compose_runtime import ComposeRuntime
 from application.ports.machine_facts import MachineFacts
+from domain.errors import RuntimeUnavailable
 from domain.identity import Membership
+from domain.output import BoundedOutput
 from domain.project import ProjectName
 from domain.revision import ProjectHistory
+from entrypoints.agent.commands.surroundings import UNITS_PATH, Surroundings
 from entrypoints.agent.container import compose_environment
 from entrypoints.agent.settings import AgentSettings
 
@@ -34,6 +40,10 @@ ENGINE_S: Final = 4.0
 """Less than a check has: that the engine hangs is then said in the words of who has asked it."""
 GRACE_S: Final = 1.0
 """For a docker command that hangs, once its time is over."""
+SETPRIV: Final = "setpriv"
+"""Of util-linux, which every distribution has."""
+
+_NO_MORE: Final[Mapping[str, str]] = {}
 
 T = TypeVar("T")
 
@@ -81,9 +91,49 @@ def facts_of_this_machine() -> MachineFacts:
     return LocalFacts(_signs)
 
 
-def compose_of(settings: AgentSettings) -> ComposeRuntime:
-    """Compose as the agent starts it, which is ended soon where it hangs."""
-    environment = compose_environment(settings, os.environ)
+class RunnerAs(ProcessRunner):
+    """Runs programs as another user, with that user's groups and no way back. Only root can."""
+
+    def __init__(self, user: str, environment: Mapping[str, str], *, grace_s: float) -> None:
+        super().__init__(environment, grace_s=grace_s)
+        self._user = user
+        self._path = environment.get("PATH", "")
+
+    async def run(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        output: BoundedOutput,
+        more: Mapping[str, str] = _NO_MORE,
+        stdin: bytes = b"",
+    ) -> int:
+        """See `ProcessRunner`. Raises `RuntimeUnavailable` where it cannot become that user."""
+        found = shutil.which(program, path=self._path)
+        if found is None:
+            raise FileNotFoundError(program)
+        changing = shutil.which(SETPRIV, path=UNITS_PATH)
+        if changing is None:
+            raise RuntimeUnavailable(f"there is no {SETPRIV}, to run it as the agent's user does")
+        try:
+            entry = pwd.getpwnam(self._user)
+        except KeyError:
+            raise RuntimeUnavailable(
+                f"the user {self._user} is not there; run `instadeploy-agent install` again"
+            ) from None
+        become = (f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--init-groups")
+        rest = ("--no-new-privs", "--", found, *arguments)
+        return await super().run(changing, (*become, *rest), output, more, stdin)
+
+
+def compose_of(around: Surroundings) -> ComposeRuntime:
+    """Compose as the agent starts it, which is ended soon where it hangs.
+
+    The docker command runs whatever plugins are in the agent's home, where the agent's user writes: root
+    runs it as that user, and so sees what the agent does.
+    """
+    environment = compose_environment(around.settings, os.environ)
+    if os.geteuid() == 0 and around.user != pwd.getpwuid(0).pw_name:
+        return ShComposeRuntime(RunnerAs(around.user, environment, grace_s=GRACE_S))
     return ShComposeRuntime(ProcessRunner(environment, grace_s=GRACE_S))
 
 
@@ -101,7 +151,19 @@ def run_to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 def print_json(document: object) -> None:
     """For programs."""
-    print(json.dumps(document, indent=1))
+    print_lines([json.dumps(document, indent=1)])
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """For people. Whoever has read enough (`| head`) is no error."""
+    try:
+        for line in lines:
+            print(line, flush=True)
+    except BrokenPipeError:
+        # What is left in the buffer would be tried again at the end, and complained of.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def shown(text: str) -> str:

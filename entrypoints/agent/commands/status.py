@@ -23,12 +23,13 @@ from entrypoints.agent.commands.looking import (
     compose_of,
     facts_of_this_machine,
     print_json,
+    print_lines,
     records_of,
     run_to_the_end,
     shown,
 )
 from entrypoints.agent.commands.surroundings import Surroundings, surroundings
-from entrypoints.agent.commands.telling import EXIT_OK, CannotBegin, complain, say
+from entrypoints.agent.commands.telling import EXIT_OK, CannotBegin, complain
 from entrypoints.configuration import SettingsError
 from entrypoints.version import VERSION
 
@@ -49,8 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         print_json(document_of(found))
     else:
-        for line in lines_of(found):
-            say(line)
+        print_lines(lines_of(found))
     return EXIT_OK
 
 
@@ -66,7 +66,7 @@ def report_of(around: Surroundings) -> StatusReport:
         facts=facts_of_this_machine(),
         engine=SocketEngine(settings.docker_host, answer_s=ENGINE_S),
         engine_state=SocketEngineState(settings.docker_host, answer_s=ENGINE_S),
-        runtime=compose_of(settings),
+        runtime=compose_of(around),
         policy=lambda: load_policy(settings.policy_file),
         disks={"state": str(settings.state_dir), "projects": str(settings.projects_dir)},
         clock=SystemClock(),

@@ -323,10 +323,17 @@ quietly() {
     return 1
 }
 
-# A machine that has just booted may be upgrading itself: wait for its lock.
+# A machine that has just booted may be upgrading itself: wait for its lock. Nothing is ever removed to
+# make room for ours: it may be what this machine is for, such as the containerd.io of a Kubernetes node.
 apt_get() {
     DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
-        apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
+        apt-get -qq -y --no-remove -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
+}
+
+# What apt would remove to install these, in one line; it is only asked.
+would_be_removed() {
+    LC_ALL=C apt_get -o APT::Get::Remove=true --simulate --no-install-recommends install "$@" \
+        </dev/null 2>/dev/null | awk '$1 == "Remv" { printf "%s%s", gap, $2; gap = " " }'
 }
 
 # Whether apt could install the package.
@@ -342,8 +349,15 @@ apt_install() {
     fi
     say "refreshing the package lists"
     quietly apt_get update || die "apt-get update failed, see above; run the line again when it works"
-    quietly apt_get --no-install-recommends install "$@" \
-        || die "could not install $*, see above; run the line again when that is solved"
+    if quietly apt_get --no-install-recommends install "$@"; then
+        return
+    fi
+    removed=$(would_be_removed "$@")
+    [ -z "$removed" ] || die "to install $*, apt would remove $removed, which this machine may need; so" \
+        "nothing of that was done. Run the line again with --no-docker, to leave Docker as it is here, or" \
+        "install by hand what can stand beside it (Docker Engine with Compose $oldest_compose or newer," \
+        "Python 3.11 or newer), and run the line again; the agent was not installed"
+    die "could not install $*, see above; run the line again when that is solved"
 }
 
 install_python() {

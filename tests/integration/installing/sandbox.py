@@ -55,6 +55,11 @@ APT_GET: Final = """\
 case " $* " in
     *" indextargets "*) echo http://archive.example/debian; exit 0 ;;
     *" download "*) : >docker-compose_1_all.deb ;;
+    *" --simulate "*) [ ! -e {home}/in-the-way ] || /bin/cat {home}/in-the-way; exit 0 ;;
+    *" --no-remove "*" docker.io "*)
+        [ ! -e {home}/in-the-way ] || {{ echo "E: remove is disabled"; exit 100; }} ;;
+esac
+case " $* " in
     *" install "*) [ ! -e {home}/apt-fails ] || {{ echo "E: no"; exit 100; }} ;;
 esac
 case " $* " in *" python3 "*) /bin/ln -sf {python} {bin}/python3 ;; esac

@@ -349,6 +349,25 @@ class TestWhatIsInstalled:
         assert bare.run(source.script()).code == 0
         assert bare.told is not None
 
+    def test_nothing_that_is_there_is_removed(self, bare: Sandbox, source: Source) -> None:
+        (bare.home / "in-the-way").write_text(
+            "Remv containerd.io [1.7.1-1]\nRemv docker-ce-cli [5:27]\n"
+            "Inst containerd (1.6 Debian:12)\nConf containerd (1.6 Debian:12)\n"
+        )
+        ran = bare.run(source.script())
+        assert ran.code == 1
+        assert "E: remove is disabled" in ran.said
+        last = ran.said.splitlines()[-1]
+        assert "apt would remove containerd.io docker-ce-cli, which this machine may need" in last
+        assert "--no-docker" in last
+        assert "by hand" in last
+        assert self.installed(bare)[0] == "python3"
+        assert all(" --no-remove " in one for one in bare.calls if one.startswith("apt-get -qq"))
+        assert not (bare.bin / "docker").exists()
+        assert bare.told is None
+        assert bare.is_clean()
+        assert bare.run(source.script(), "--no-docker").code == 0
+
     def test_another_system_will_do_where_all_is_there(
         self, machine: Sandbox, source: Source
     ) -> None:

@@ -12,18 +12,23 @@ import hashlib
 import logging
 import os
 import stat
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from domain.errors import Busy
+from domain.fleet.attempts import network_of
 
 logger = logging.getLogger(__name__)
 
 PIECE_BYTES: Final = 256 * 1024
 MOST_READERS: Final = 64
 """So many may fetch it at once: anybody may, and each holds a descriptor as long as it likes to read."""
+MOST_AT_ONE_ADDRESS: Final = 4
+"""Of them, behind one address or in one network of IPv6: somebody who reads slowly keeps out nobody
+else. install.sh comes again a while later."""
 
 _Identity = tuple[int, int, int, int, int]
 
@@ -56,7 +61,7 @@ class AgentFile:
         self._path = path
         self._known: tuple[_Identity, AgentDigest] | None = None
         self._hashing = asyncio.Lock()
-        self._readers = 0
+        self._readers: Counter[str] = Counter()
 
     async def is_there(self) -> bool:
         """Whether there is one that can be read."""
@@ -69,11 +74,14 @@ class AgentFile:
             return None if descriptor is None else await self._digest(descriptor)
 
     @contextlib.asynccontextmanager
-    async def opened(self) -> AsyncIterator[OpenAgent | None]:
-        """The file, to be sent; None where there is none. Raises `Busy` where very many fetch it."""
-        if self._readers >= MOST_READERS:
+    async def opened(self, address: str) -> AsyncIterator[OpenAgent | None]:
+        """The file, to be sent there; None where there is none. Raises `Busy` where many fetch it."""
+        network = network_of(address)
+        if self._readers.total() >= MOST_READERS:
             raise Busy(f"{MOST_READERS} machines fetch the agent already")
-        self._readers += 1
+        if self._readers[network] >= MOST_AT_ONE_ADDRESS:
+            raise Busy(f"{MOST_AT_ONE_ADDRESS} machines at your address fetch the agent already")
+        self._readers[network] += 1
         try:
             async with self._opened() as descriptor:
                 if descriptor is None:
@@ -81,7 +89,7 @@ class AgentFile:
                 else:
                     yield OpenAgent(await self._digest(descriptor), descriptor)
         finally:
-            self._readers -= 1
+            self._readers -= Counter([network])  # None is kept that is nobody's.
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[int | None]:

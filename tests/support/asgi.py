@@ -32,7 +32,14 @@ class OpenRequest:
     the application has the connection ended.
     """
 
-    def __init__(self, app: ASGIApp, path: str, headers: Mapping[str, str], query: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        path: str,
+        headers: Mapping[str, str],
+        query: str,
+        address: str = "192.0.2.1",
+    ) -> None:
         self.aborted = asyncio.Event()
         scope: Scope = {
             "type": "http",
@@ -45,7 +52,7 @@ class OpenRequest:
             "root_path": "",
             "query_string": query.encode(),
             "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
-            "client": ("192.0.2.1", 4711),
+            "client": (address, 4711),
             "server": ("cp.example", 80),
             "extensions": {"instadeploy.abort": self._abort},
             "state": {},

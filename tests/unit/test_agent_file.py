@@ -12,7 +12,13 @@ import pytest
 
 from domain.errors import Busy
 from entrypoints.control_plane import agent_file as agent_file_module
-from entrypoints.control_plane.agent_file import MOST_READERS, PIECE_BYTES, AgentDigest, AgentFile
+from entrypoints.control_plane.agent_file import (
+    MOST_AT_ONE_ADDRESS,
+    MOST_READERS,
+    PIECE_BYTES,
+    AgentDigest,
+    AgentFile,
+)
 from tests.support.asgi import OpenRequest
 from tests.support.control_plane_parts import ControlPlane
 from tests.unit.api import serving
@@ -131,6 +137,10 @@ async def test_who_enrols_is_told_where_the_script_is(plane: ControlPlane) -> No
         assert made["install_url"] == "http://cp.example/install.sh"
 
 
+def readers_of(plane: ControlPlane) -> int:
+    return plane.agent_file._readers.total()
+
+
 async def rest_of(request: OpenRequest) -> bytes:
     content = b""
     while True:
@@ -148,7 +158,7 @@ async def test_who_has_begun_gets_the_one_that_was_there(plane: ControlPlane, pa
         await request.start()
         assert await rest_of(request) == CONTENT
         await request.task
-        assert plane.agent_file._readers == 0
+        assert readers_of(plane) == 0
         assert (await api.client.get("/agent")).content == b"another"
 
 
@@ -162,12 +172,15 @@ async def test_one_that_is_cut_meanwhile_ends_the_connection(
         await request.start()
         await request.task
         assert request.aborted.is_set()
-        assert plane.agent_file._readers == 0
+        assert readers_of(plane) == 0
 
 
-async def begun_and_held(app: object, plane: ControlPlane) -> OpenRequest:
+async def begun_and_held(
+    app: object, plane: ControlPlane, address: str = "192.0.2.1"
+) -> OpenRequest:
     """One that is opened, and of which nothing is sent yet."""
-    request = OpenRequest(app, "/agent", {"host": "cp.example"}, "")  # type: ignore[arg-type]
+    headers = {"host": "cp.example"}
+    request = OpenRequest(app, "/agent", headers, "", address)  # type: ignore[arg-type]
     request.stop_reading()
     await until(lambda: plane.agent_file._known is not None)
     return request
@@ -175,14 +188,42 @@ async def begun_and_held(app: object, plane: ControlPlane) -> OpenRequest:
 
 async def test_so_many_may_read_at_once_and_no_more(plane: ControlPlane) -> None:
     async with serving(plane) as api:
-        held = [await begun_and_held(api.app, plane) for _ in range(MOST_READERS)]
-        await until(lambda: plane.agent_file._readers == MOST_READERS)
+        held = [
+            await begun_and_held(api.app, plane, f"198.51.100.{number}")
+            for number in range(MOST_READERS)
+        ]
+        await until(lambda: readers_of(plane) == MOST_READERS)
         await api.problem("GET", "/agent", 503, "busy")
         assert (await api.client.head("/agent")).status_code == 200
         for request in held:
             request._reads.set()
             await request.task
         assert (await api.client.get("/agent")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("slow", "same", "other"),
+    [
+        ("198.51.100.7", "::ffff:198.51.100.7", "198.51.100.8"),
+        ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"),
+    ],
+)
+async def test_slow_readers_at_one_address_keep_out_nobody_else(
+    plane: ControlPlane, slow: str, same: str, other: str
+) -> None:
+    async with serving(plane) as api:
+        held = [await begun_and_held(api.app, plane, slow) for _ in range(MOST_AT_ONE_ADDRESS)]
+        await until(lambda: readers_of(plane) == MOST_AT_ONE_ADDRESS)
+        headers = {"host": "cp.example"}
+        status, told = await OpenRequest(api.app, "/agent", headers, "", same).start()
+        assert status == 503
+        assert "retry-after" in told
+        assert (await OpenRequest(api.app, "/agent", headers, "", other).start())[0] == 200
+        for request in held:
+            request._reads.set()
+            await request.task
+        await until(lambda: not plane.agent_file._readers)
+        assert (await OpenRequest(api.app, "/agent", headers, "", same).start())[0] == 200
 
 
 async def test_one_who_takes_nothing_is_given_up(
@@ -195,4 +236,4 @@ async def test_one_who_takes_nothing_is_given_up(
         request.stop_reading()
         await request.aborted.wait()
         await request.task
-        assert plane.agent_file._readers == 0
+        assert readers_of(plane) == 0

@@ -294,8 +294,9 @@ write_certificates() {
 
 download() {
     if have curl; then
-        set -- --fail --silent --show-error --connect-timeout 15 --max-time 900 --retry 3 \
-            --max-filesize "$agent_size" --output "$work/agent"
+        # It is told to come again where others at this address fetch it as well.
+        set -- --fail --silent --show-error --connect-timeout 15 --max-time 900 --retry 30 \
+            --retry-max-time 120 --max-filesize "$agent_size" --output "$work/agent"
         [ -z "$bundle" ] || set -- "$@" --cacert "$bundle"
         curl "$@" -- "$agent_url" </dev/null >&2
     else

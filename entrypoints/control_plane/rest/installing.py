@@ -100,9 +100,10 @@ def installing_router(parts: Parts) -> APIRouter:
         response_class=Response,
         responses={**_FILE},
     )
-    async def agent_file() -> Response:
+    async def agent_file(request: Request) -> Response:
+        address = "" if request.client is None else request.client.host
         async with AsyncExitStack() as stack:
-            agent = await stack.enter_async_context(parts.agent_file.opened())
+            agent = await stack.enter_async_context(parts.agent_file.opened(address))
             if agent is None:
                 raise no_agent_file()
             return AgentFileResponse(agent, stack.pop_all())

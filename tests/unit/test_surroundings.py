@@ -53,6 +53,25 @@ def test_drop_ins_count_and_settings_count_above_them(installed: Layout) -> None
         assert around.settings.log_level == "error"
 
 
+def test_the_files_that_a_drop_in_names_count(installed: Layout) -> None:
+    Path(f"{installed.unit}.d", "proxy.conf").write_text(
+        "[Service]\nEnvironmentFile=/lost.env\nEnvironmentFile=\n"
+        "EnvironmentFile=-/etc/instadeploy/proxy.env\nEnvironmentFile=-/nowhere\n"
+    )
+    Path(installed.settings, "proxy.env").write_text("HTTPS_PROXY='http://u:p@proxy:1'\n")
+    Path(installed.root, "lost.env").write_text("AGENT_LOG_LEVEL=error\n")
+    with surroundings(installed) as around:
+        assert os.environ["HTTPS_PROXY"] == "http://u:p@proxy:1"
+        assert around.settings.log_level == "info"
+        assert around.settings.server_url == "wss://cp.example/ws"
+
+
+def test_a_setting_in_a_comment_is_none(installed: Layout) -> None:
+    Path(installed.settings_file).write_text("# SERVER_URL=wss://cp.example/ws\n")
+    with surroundings(installed) as around:
+        assert around.problems == ("SERVER_URL: is missing; it is where the agent connects",)
+
+
 @pytest.mark.parametrize("variable", ["SERVER_URL", "AGENT_STATE_DIR"])
 def test_who_sets_where_means_an_agent_of_their_own(
     installed: Layout, bare_environment: pytest.MonkeyPatch, variable: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -52,8 +52,22 @@ def surroundings(layout: Layout) -> Iterator[Surroundings]:
         **environment_in(unit),
         **settings_in(_text(layout.settings_file)),
     }
+    for path in _more_files(unit, layout):
+        variables |= settings_in(_text(path))
     with _variables(variables), contextlib.chdir("/"):
         yield _read(layout.settings_file, USER, is_installed=True)
+
+
+def _more_files(unit: str, layout: Layout) -> Sequence[str]:
+    """What the unit's drop-ins name by EnvironmentFile= beside the settings, such as a proxy's password."""
+    found: list[str] = []
+    for line in unit.splitlines():
+        name, _, value = line.strip().partition("=")
+        if name == "EnvironmentFile":
+            # systemd.exec(5): an empty one takes back all before it; with - it may be missing.
+            path = value.strip().removeprefix("-")
+            found = [*found, f"{layout.root}{path}"] if path else []
+    return [path for path in found if path != layout.settings_file]
 
 
 def _read(source: str, user: str, *, is_installed: bool) -> Surroundings:

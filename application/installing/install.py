@@ -29,6 +29,7 @@ from domain.installation import (
     UNIT,
     USER,
     Layout,
+    settings_in,
     with_settings,
 )
 
@@ -152,7 +153,7 @@ class Installer:
         machine, at = self._machine, self._at
         settings = machine.look(at.settings_file)
         text = (settings.content or b"").decode("utf-8", "replace") if settings else ""
-        if wishes.server_url is None and "SERVER_URL=" not in text:
+        if wishes.server_url is None and "SERVER_URL" not in settings_in(text):
             raise InvalidInput("--server-url", "is missing: where the agent is to connect")
         has_token = wishes.enroll_token or wishes.secret_token or self.is_enrolled
         kept = [machine.look(self._credential(name)) for name in (ENROLL_TOKEN, SECRET_TOKEN)]

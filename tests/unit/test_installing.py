@@ -326,6 +326,11 @@ class TestWhatFails:
         assert "Docker Engine, which is not here" in bench.said[0]
         assert bench.machine.has_group("docker")
 
+    def test_a_setting_in_a_comment_is_none(self, bench: Bench) -> None:
+        bench.machine.paths[AT.settings_file] = Kept(0o644, "root", b"# SERVER_URL=wss://x/ws\n")
+        with pytest.raises(InvalidInput, match="--server-url"):
+            bench.install(Wishes(enroll_token="t"))
+
     @pytest.mark.parametrize(
         ("wishes", "field"),
         [

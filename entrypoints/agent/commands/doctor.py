@@ -49,7 +49,7 @@ from entrypoints.agent.commands.looking import (
     shown,
 )
 from entrypoints.agent.commands.surroundings import Surroundings, surroundings
-from entrypoints.agent.commands.telling import EXIT_FAILED, EXIT_OK, CannotBegin, complain
+from entrypoints.agent.commands.telling import EXIT_FAILED, EXIT_OK, CannotBegin, complain, seconds
 from entrypoints.agent.transports import tls_context
 from entrypoints.configuration import SettingsError
 from entrypoints.version import VERSION
@@ -254,16 +254,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--idle",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="say nothing on a connection for so long, to find out what cuts idle ones",
     )
     parser.add_argument("--json", action="store_true", help="print what was found for programs")
     return parser
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= 3600:  # noqa: PLR2004
-        raise argparse.ArgumentTypeError("must be 1 to 3600 seconds")
-    return seconds

@@ -27,6 +27,7 @@ from entrypoints.agent.commands.telling import (
     require_root,
     require_systemd,
     say,
+    seconds,
 )
 from entrypoints.agent.values import PublicKey, ServerUrl
 from entrypoints.values import checked_token
@@ -174,14 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "--token-stdin", action="store_true", help="read the token from standard input"
     )
     parser.add_argument(
-        "--timeout", type=_seconds, default=90.0, metavar="S", help="for the control plane's word"
+        "--timeout", type=seconds, default=90.0, metavar="S", help="for the control plane's word"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     return parser
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= 3600:  # noqa: PLR2004
-        raise argparse.ArgumentTypeError("must be 1 to 3600 seconds")
-    return seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import signal
@@ -17,6 +18,7 @@ SYSTEMD: Final = Path("/run/systemd/system")
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+LONGEST_S: Final = 3600
 
 
 class CannotBegin(Exception):
@@ -58,6 +60,14 @@ def say(text: str) -> None:
     """A step, or what came of it. Who has read so far may be gone: that stops nothing."""
     with contextlib.suppress(OSError):
         print(text, flush=True)
+
+
+def seconds(text: str) -> float:
+    """How long something may take, of the command line."""
+    found = float(text)
+    if not 1 <= found <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"must be 1 to {LONGEST_S} seconds")
+    return found
 
 
 def complain(exc: Exception) -> int:

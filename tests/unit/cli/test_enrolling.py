@@ -71,6 +71,7 @@ class TestOneLine:
         ran = cli.ok("hosts", "enroll", "new-1")
         assert ran.out == "SERVER_URL=wss://cp/ws AGENT_ENROLL_TOKEN=ide_secret instadeploy-agent\n"
         assert "CONTROL_PLANE_AGENT_FILE" in ran.err
+        cli.ok("enrolments", "withdraw", "new-1")
         assert cli.ok("hosts", "enroll", "new-1", "-o", "json").document()["line"] in ran.out
 
     @pytest.mark.parametrize("command", ["enroll", "cloud-init"])
@@ -143,6 +144,7 @@ class TestCloudInit:
 
     def test_a_document_has_it(self, giving: CommandLine) -> None:
         document = giving.ok("hosts", "cloud-init", "new-1", "-o", "json").document()
+        giving.ok("enrolments", "withdraw", "new-1")
         assert document["user_data"] == giving.ok("hosts", "cloud-init", "new-1").out
 
     def test_without_an_agent_there_is_none_and_nothing_is_left(self, cli: CommandLine) -> None:

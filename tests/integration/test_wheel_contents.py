@@ -8,20 +8,16 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = "entrypoints/control_plane/rest/install.sh"
-BUILD = """\
-import sys
-from pathlib import Path
-sys.path.insert(0, "deploy")
-import build
-build.build_wheel(Path(sys.argv[1]))
-"""
+FILES = (
+    "entrypoints/control_plane/rest/install.sh",
+    "entrypoints/agent/instadeploy-agent.service",
+)
 
 
-def test_the_script_that_installs_the_agent_is_in_the_wheel(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-c", BUILD, str(tmp_path)], cwd=ROOT, check=True, capture_output=True
-    )
+def test_what_installs_an_agent_is_in_the_wheel(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deploy.build", "wheel", "--into", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read(SCRIPT) == (ROOT / SCRIPT).read_bytes()
+        for file in FILES:
+            assert archive.read(file) == (ROOT / file).read_bytes()

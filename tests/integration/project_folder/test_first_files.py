@@ -65,7 +65,7 @@ def test_a_folder_without_a_compose_file_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path) == (
         (
             "compose file: there is none of compose.yaml, compose.yml, docker-compose.yml, "
-            "docker-compose.yaml in the directory"
+            f"docker-compose.yaml in {tmp_path}"
         ),
     )
     assert problems(tmp_path / "nowhere") == (f"{tmp_path / 'nowhere'}: must be a directory",)

@@ -18,12 +18,13 @@ FOREIGN_ROOT = os.environ.get("ARM64_ROOT")
 STARTED_WITHIN_S = 300.0
 """Emulated, the first start takes half a minute on a machine that does nothing else."""
 
-pytestmark = pytest.mark.skipif(FOREIGN_ROOT is None, reason="emulated, so slow: make test-arm64")
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A directory with the file, as `agent`."""
+    assert FOREIGN_ROOT, "run this test with 'make test-arm64'"
     build = [sys.executable, "-m", "deploy.build", "linux-arm64", "--into", str(tmp_path / "bin")]
     subprocess.run(build, cwd=ROOT, check=True)
     (tmp_path / "home").mkdir()

@@ -110,14 +110,19 @@ class Installer:
         """All but the new one and the one before it, from which something may still run."""
         before = self._machine.look(self._at.current)
         name_before = (before.target or "").rpartition("/")[2] if before else ""
-        if name_before == self._program.name:
-            return []
         kept = {self._program.name, name_before}
+        if name_before == self._program.name:
+            # The same one again: what was there before it is still what can be gone back to.
+            kept.update(name for name in self._names_of_releases() if not name.startswith("."))
         return [
             RemoveStep(self._machine, f"{self._at.releases}/{name}", "an old build")
-            for name in self._machine.names_in(self._at.releases)
+            for name in self._names_of_releases()
             if name not in kept
         ]
+
+    def _names_of_releases(self) -> Sequence[str]:
+        """Those that begin with a dot are what an unpacking that was killed has left."""
+        return self._machine.names_in(self._at.releases)
 
     def _check_places(self) -> None:
         machine, at = self._machine, self._at

@@ -133,6 +133,8 @@ class TestInstalling:
     def test_the_same_build_again_keeps_the_one_before_it(self, bench: Bench) -> None:
         for name in ("1.0.0-a", "1.1.0-b", "1.1.0-b"):
             bench.install(name=name)
+            bench.machine.paths[f"{AT.releases}/.{name}.half"] = Kept(0o755, "root")
+        bench.install(name="1.1.0-b")
         assert bench.machine.names_in(AT.releases) == ["1.0.0-a", "1.1.0-b"]
 
     def test_an_upgrade_keeps_the_build_before_and_no_older_one(self, bench: Bench) -> None:

@@ -1,14 +1,12 @@
-"""What lies where on a host, and what the agent's settings file has to say."""
+"""What lies where on a host, and how its unit is."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from domain.environment_file import variables_of, with_variables
 from domain.link_status import LinkStatus
 
 USER: Final = "instadeploy"
@@ -151,19 +149,6 @@ class UnitState:
     def link(self) -> LinkStatus | None:
         """How the agent's link stands, where the agent says so."""
         return LinkStatus.of(self.status_text)
-
-
-def with_settings(text: str, wanted: Mapping[str, str | None]) -> str:
-    """A settings file in which these variables have these values, and None are not there.
-
-    What else stands in it is its owner's, and stays.
-    """
-    return with_variables(text, wanted)
-
-
-def settings_in(text: str) -> dict[str, str]:
-    """The variables of such a file, as systemd hands them to the unit."""
-    return variables_of(text)
 
 
 def environment_in(text: str) -> dict[str, str]:

@@ -18,8 +18,10 @@ from application.installing.changes import (
     UserStep,
 )
 from application.installing.confirming import until_connected
+from application.installing.settings_file import settings_of
 from application.installing.steps import Say, Step, carry_out, plan
 from application.ports.machine import Machine
+from domain.environment_file import with_variables
 from domain.errors import Conflict, InvalidInput
 from domain.installation import (
     ENGINE_GROUP,
@@ -29,8 +31,6 @@ from domain.installation import (
     UNIT,
     USER,
     Layout,
-    settings_in,
-    with_settings,
 )
 
 IDENTITY: Final = "identity.json"
@@ -110,19 +110,17 @@ class Installer:
         """All but the new one and the one before it, from which something may still run."""
         before = self._machine.look(self._at.current)
         name_before = (before.target or "").rpartition("/")[2] if before else ""
+        names = self._machine.names_in(self._at.releases)
         kept = {self._program.name, name_before}
         if name_before == self._program.name:
-            # The same one again: what was there before it is still what can be gone back to.
-            kept.update(name for name in self._names_of_releases() if not name.startswith("."))
+            # The same one again: what was there before it is still what can be gone back to; but for
+            # what begins with a dot, which an unpacking that was killed has left.
+            kept.update(name for name in names if not name.startswith("."))
         return [
             RemoveStep(self._machine, f"{self._at.releases}/{name}", "an old build")
-            for name in self._names_of_releases()
+            for name in names
             if name not in kept
         ]
-
-    def _names_of_releases(self) -> Sequence[str]:
-        """Those that begin with a dot are what an unpacking that was killed has left."""
-        return self._machine.names_in(self._at.releases)
 
     def _check_places(self) -> None:
         machine, at = self._machine, self._at
@@ -156,9 +154,7 @@ class Installer:
 
     def _check_settings(self, wishes: Wishes) -> None:
         machine, at = self._machine, self._at
-        settings = machine.look(at.settings_file)
-        text = (settings.content or b"").decode("utf-8", "replace") if settings else ""
-        if wishes.server_url is None and "SERVER_URL" not in settings_in(text):
+        if wishes.server_url is None and "SERVER_URL" not in settings_of(machine, at):
             raise InvalidInput("--server-url", "is missing: where the agent is to connect")
         has_token = wishes.enroll_token or wishes.secret_token or self.is_enrolled
         kept = [machine.look(self._credential(name)) for name in (ENROLL_TOKEN, SECRET_TOKEN)]
@@ -280,7 +276,7 @@ class Installer:
 def _settings_with(wanted: Mapping[str, str]) -> Callable[[bytes], bytes]:
     def content(before: bytes) -> bytes:
         text = before.decode("utf-8", "surrogateescape") or _SETTINGS_HEAD
-        return with_settings(text, wanted).encode("utf-8", "surrogateescape")
+        return with_variables(text, wanted).encode("utf-8", "surrogateescape")
 
     return content
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from application.installing.changes import DoStep, GiveStep, RemoveStep
+from application.installing.settings_file import settings_of
 from application.installing.steps import Say, Step, carry_out, plan
 from application.ports.machine import Machine
 from domain.errors import Busy, Conflict, InvalidInput
-from domain.installation import MARK, UNIT, USER, USUAL_ENGINE, Layout, settings_in
+from domain.installation import MARK, UNIT, USER, USUAL_ENGINE, Layout
 from domain.project import ProjectName
 
 
@@ -110,7 +111,7 @@ class Uninstaller:
 
     def _projects(self) -> Sequence[Step]:
         """Their containers and networks, then their files; what is in volumes stays."""
-        engine = self._engine()
+        engine = settings_of(self._machine, self._at).get("AGENT_DOCKER_HOST", USUAL_ENGINE)
         steps: list[Step] = []
         for name in self._machine.names_in(self._at.projects):
             try:
@@ -121,11 +122,6 @@ class Uninstaller:
             steps.append(DoStep(f"take down the project {name}; its volumes stay", take_down))
             steps.append(RemoveStep(self._machine, f"{self._at.projects}/{name}"))
         return steps
-
-    def _engine(self) -> str:
-        settings = self._machine.look(self._at.settings_file)
-        text = (settings.content or b"").decode("utf-8", "replace") if settings else ""
-        return str(settings_in(text).get("AGENT_DOCKER_HOST", USUAL_ENGINE))
 
     def _stop(self) -> None:
         self._machine.disable(UNIT)

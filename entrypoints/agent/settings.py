@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from adapters.identity.keys_on_disk import membership_in
 from domain.errors import InvalidInput
 from domain.identity import Membership, fingerprint_of, is_pinned
+from domain.installation import USUAL_ENGINE
 from entrypoints.agent.values import DockerHost, PublicKey, Seconds, ServerUrl
 from entrypoints.configuration import Configuration, SettingsError
 from entrypoints.logging_setup import LogFormat
@@ -60,7 +61,7 @@ class AgentSettings(BaseSettings):
     transport: Literal["websocket", "http"] = "websocket"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8090
 
-    docker_host: DockerHost = "unix:///var/run/docker.sock"
+    docker_host: DockerHost = USUAL_ENGINE
     docker_config: AbsolutePath | None = None
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -9,6 +9,7 @@ import pytest
 from application.installing.install import Installer, Program, Wishes
 from application.installing.uninstall import Uninstaller
 from application.ports.machine import Kept
+from domain.environment_file import variables_of
 from domain.errors import (
     Busy,
     Conflict,
@@ -18,7 +19,7 @@ from domain.errors import (
     TransportLost,
     TransportRefused,
 )
-from domain.installation import Layout, UnitActivity, UnitState, settings_in
+from domain.installation import Layout, UnitActivity, UnitState
 from tests.fakes.local_machine import FakeLocalMachine
 
 AT = Layout()
@@ -76,7 +77,7 @@ class TestInstalling:
             f'exec {AT.current}/bin/python -I -m entrypoints.agent "$@"'.encode()
             in bench.content(AT.command)
         )
-        assert settings_in(bench.content(AT.settings_file).decode()) == {
+        assert variables_of(bench.content(AT.settings_file).decode()) == {
             "SERVER_URL": "wss://cp.example/ws",
             "AGENT_CONTROL_PLANE_KEY": "sha256:ab",
         }
@@ -123,8 +124,8 @@ class TestInstalling:
         bench.install(Wishes("wss://other.example/ws", ca=b"certificates"))
         text = bench.content(AT.settings_file).decode()
         assert text.startswith("# mine\nAGENT_MAX_PARALLEL=2\n")
-        assert settings_in(text)["SERVER_URL"] == "wss://other.example/ws"
-        assert settings_in(text)["AGENT_CA_FILE"] == AT.ca_file
+        assert variables_of(text)["SERVER_URL"] == "wss://other.example/ws"
+        assert variables_of(text)["AGENT_CA_FILE"] == AT.ca_file
         assert bench.content(AT.ca_file) == b"certificates"
         found = bench.machine.look(AT.settings_file)
         assert found is not None

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from domain.installation import MARK, USER, Layout, environment_in, settings_in
+from domain.environment_file import variables_of
+from domain.installation import MARK, USER, Layout, environment_in
 from entrypoints.agent.settings import CONFIGURATION, AgentSettings, unknown_variables
 
 UNITS_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -50,10 +51,10 @@ def surroundings(layout: Layout) -> Iterator[Surroundings]:
     variables = {
         "PATH": UNITS_PATH,
         **environment_in(unit),
-        **settings_in(_text(layout.settings_file)),
+        **variables_of(_text(layout.settings_file)),
     }
     for path in _more_files(unit, layout):
-        variables |= settings_in(_text(path))
+        variables |= variables_of(_text(path))
     with _variables(variables), contextlib.chdir("/"):
         yield _read(layout.settings_file, USER, is_installed=True)
 

@@ -8,24 +8,23 @@ import os
 import shlex
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
-import trustme
 
 from domain.installation import UNIT
 from tests.builders import IMAGE
-from tests.host.machine import DOCKER, Done, TestHost
+from tests.host.machine import BARE, DOCKER, Done, TestHost
 from tests.support.control_plane_process import ControlPlaneProcess, running_control_plane
+from tests.support.private_authority import CA_FILE, certified
 
 Document = dict[str, Any]
 T = TypeVar("T")
 HOST: Final = "web-1"
 PROJECT: Final = "blog"
 AGENT: Final = "/root/agent"
-CA_FILE: Final = "ca.pem"
 INSTALL_S: Final = 300.0
 PATIENCE_S: Final = 120.0
 LOOK_AGAIN_S: Final = 0.2
@@ -193,20 +192,32 @@ class ManagedHost:
 
 
 @contextlib.asynccontextmanager
+async def _reaching(
+    home: Path,
+    image: str,
+    settings: Mapping[str, str] | None = None,
+    verify: ssl.SSLContext | bool = True,
+) -> AsyncIterator[ManagedHost]:
+    """A control plane with these settings, and a machine that reaches it."""
+    async with (
+        running_control_plane(home, settings=settings) as plane,
+        plane.client(verify=verify) as client,
+        TestHost(image) as machine,
+        machine.reaching(plane.port),
+    ):
+        if image != BARE:
+            await machine.load_test_image()
+        yield ManagedHost(machine, plane, client, home)
+
+
+@contextlib.asynccontextmanager
 async def managed(
     home: Path, agent_file: Path, *, image: str = DOCKER
 ) -> AsyncIterator[ManagedHost]:
     """A machine with the agent's file, which reaches a control plane of its own."""
-    async with (
-        running_control_plane(home) as plane,
-        plane.client() as client,
-        TestHost(image) as machine,
-        machine.reaching(plane.port),
-    ):
-        if image == DOCKER:
-            await machine.load_test_image()
-        await machine.copy_in(agent_file, AGENT)
-        yield ManagedHost(machine, plane, client, home)
+    async with _reaching(home, image) as host:
+        await host.machine.copy_in(agent_file, AGENT)
+        yield host
 
 
 @contextlib.asynccontextmanager
@@ -214,23 +225,11 @@ async def to_be_enrolled(
     home: Path, agent_file: Path, image: str = DOCKER
 ) -> AsyncIterator[ManagedHost]:
     """A machine with nothing of ours, and a control plane with TLS that has all that it needs."""
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    issued.cert_chain_pems[0].write_to_path(home / "cert.pem")
-    issued.private_key_pem.write_to_path(home / "key.pem")
-    authority.cert_pem.write_to_path(home / CA_FILE)
     settings = {
-        "CONTROL_PLANE_TLS_CERT_FILE": str(home / "cert.pem"),
-        "CONTROL_PLANE_TLS_KEY_FILE": str(home / "key.pem"),
+        **certified(home),
         "CONTROL_PLANE_CA_FILE": str(home / CA_FILE),
         "CONTROL_PLANE_AGENT_FILE": str(agent_file),
     }
     trust = ssl.create_default_context(cafile=home / CA_FILE)
-    async with (
-        running_control_plane(home, settings=settings) as plane,
-        plane.client(verify=trust) as client,
-        TestHost(image) as machine,
-        machine.reaching(plane.port),
-    ):
-        await machine.load_test_image()
-        yield ManagedHost(machine, plane, client, home)
+    async with _reaching(home, image, settings, trust) as host:
+        yield host

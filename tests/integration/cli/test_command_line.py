@@ -10,13 +10,13 @@ import ssl
 from pathlib import Path
 
 import pytest
-import trustme
 
 from tests.fleet.plane_process import PlaneProcess
 from tests.fleet.scripts import JobPlan, Outcome
 from tests.integration.cli.rig import COMPOSE, Rig
 from tests.support.control_plane_process import running_control_plane
 from tests.support.ports import reserved_port
+from tests.support.private_authority import certified
 
 TALKING = JobPlan(Outcome.WAIT, output_bytes=200)
 FAILING = JobPlan(Outcome.FAIL, output_bytes=200)
@@ -233,15 +233,7 @@ async def test_who_may_less_is_told_so(rig: Rig) -> None:
 
 
 async def test_a_certificate_is_verified(rig: Rig, tmp_path: Path) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
-    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-    settings = {
-        "CONTROL_PLANE_TLS_CERT_FILE": str(tmp_path / "cert.pem"),
-        "CONTROL_PLANE_TLS_KEY_FILE": str(tmp_path / "key.pem"),
-    }
+    settings = certified(tmp_path)
     (tmp_path / "tls").mkdir()
     assert ssl.create_default_context()
     async with running_control_plane(tmp_path / "tls", settings=settings) as plane:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import trustme
 import yaml
 
 from adapters.api_client.errors import Misunderstood, Unreachable
@@ -21,6 +20,7 @@ from adapters.api_client.key_pins import key_pin_of
 from tests.integration.cli.rig import MODULE, PATIENCE_S, Ran
 from tests.integration.installing.sandbox import TOKEN, Sandbox
 from tests.support.control_plane_process import ControlPlaneProcess, running_control_plane
+from tests.support.private_authority import certified
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -70,19 +70,14 @@ class Plane:
 
 @contextlib.asynccontextmanager
 async def a_plane(home: Path, *, is_trusted: bool = True) -> AsyncIterator[Plane]:
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    issued.cert_chain_pems[0].write_to_path(home / "cert.pem")
-    issued.private_key_pem.write_to_path(home / "key.pem")
-    authority.cert_pem.write_to_path(home / "ca.pem")
+    certificate = certified(home)
     (home / "machine").mkdir()
     machine = Sandbox(home / "machine")
     (home / "state").mkdir(mode=0o700)
     # Where it is found without a setting.
     (home / "state" / "agent").write_bytes(machine.agent())
     settings = {
-        "CONTROL_PLANE_TLS_CERT_FILE": str(home / "cert.pem"),
-        "CONTROL_PLANE_TLS_KEY_FILE": str(home / "key.pem"),
+        **certificate,
         **({"CONTROL_PLANE_CA_FILE": str(home / "ca.pem")} if is_trusted else {}),
     }
     async with running_control_plane(home, settings=settings) as process:

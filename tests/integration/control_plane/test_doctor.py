@@ -8,25 +8,15 @@ import os
 import sys
 from pathlib import Path
 
-import trustme
-
 from tests.support.control_plane_process import running_control_plane
+from tests.support.private_authority import certified
 
 PATIENCE_S = 60.0
 NETWORK = ("proxy", "DNS", "TCP", "TLS", "WebSocket", "clock", "idle")
 
 
 async def test_nothing_is_wrong_with_the_way_to_it(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
-    settings = {
-        "CONTROL_PLANE_TLS_CERT_FILE": str(tmp_path / "cert.pem"),
-        "CONTROL_PLANE_TLS_KEY_FILE": str(tmp_path / "key.pem"),
-    }
-    async with running_control_plane(tmp_path, settings=settings) as control_plane:
+    async with running_control_plane(tmp_path, settings=certified(tmp_path)) as control_plane:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),

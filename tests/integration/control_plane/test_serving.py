@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import trustme
 
 from tests.integration.control_plane.asking import add_host, deploy
 from tests.support.control_plane_process import (
@@ -18,6 +17,7 @@ from tests.support.control_plane_process import (
     run_control_plane,
     running_control_plane,
 )
+from tests.support.private_authority import certified
 
 
 class TestStopping:
@@ -65,15 +65,7 @@ class TestStopping:
 class TestTls:
     @pytest.fixture
     def settings(self, tmp_path: Path) -> dict[str, str]:
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-        issued = authority.issue_cert("127.0.0.1")
-        issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-        issued.private_key_pem.write_to_path(tmp_path / "key.pem")
-        return {
-            "CONTROL_PLANE_TLS_CERT_FILE": str(tmp_path / "cert.pem"),
-            "CONTROL_PLANE_TLS_KEY_FILE": str(tmp_path / "key.pem"),
-        }
+        return certified(tmp_path)
 
     async def test_it_may_end_here(self, tmp_path: Path, settings: dict[str, str]) -> None:
         async with running_control_plane(tmp_path, settings=settings) as one:

@@ -61,10 +61,8 @@ class SocketContainerNames:
         project = name.compose_name
         containers = await self._containers(project)
         going = [container for container in containers if container.is_going]
-        for container in going:
-            await self._remove(container)
         if going:
-            containers = await self._containers_without(project, going)
+            containers = await self._remove_for_good(project, going)
         said = [f"removed the container {one.name}, which was {one.state}" for one in going]
         holders = {container.name: container for container in containers}
         # If two were to get one name: the one that runs, and of two such the newer one.
@@ -81,6 +79,10 @@ class SocketContainerNames:
                 holders[proper] = unfinished
                 said.append(f"renamed the container {unfinished.name} to {proper}")
         return said
+
+    async def half_removed(self, name: ProjectName) -> Sequence[str]:
+        """See `ContainerNames`."""
+        return [one.name for one in await self._containers(name.compose_name) if one.is_going]
 
     async def rename(self, name: ProjectName, proper: Mapping[str, str]) -> Sequence[str]:
         """See `ContainerNames`. Cancelled, it has changed each container wholly or not at all."""
@@ -103,24 +105,43 @@ class SocketContainerNames:
             wrong = left
         return said
 
-    async def _containers_without(
+    async def _remove_for_good(
         self, project: str, going: Sequence[EngineContainer]
     ) -> list[EngineContainer]:
-        """Those that are there when these are gone: until then they hold their names."""
+        """What is there when these are gone: until then they hold their names.
+
+        What the engine cannot remove at one moment it can at another: it is asked again.
+        """
         ids = {container.id for container in going}
         loop = asyncio.get_running_loop()
         gone_by = loop.time() + GONE_S
+        refused = {one.id: refusal for one in going if (refusal := await self._refusal(one))}
         while True:
             containers = await self._containers(project)
             left = [container for container in containers if container.id in ids]
             if not left:
                 return containers
             if loop.time() >= gone_by:
+                said = refused.get(left[0].id)
                 raise RuntimeUnavailable(
                     f"Docker Engine at {self._address} does not get the container {left[0].name} "
                     f"removed, which is {left[0].state}: restart it (systemctl restart docker)"
+                    + (f"; {said}" if said else "")
                 )
             await asyncio.sleep(LOOK_AGAIN_S)
+            for one in [one for one in left if one.id in refused]:
+                if refusal := await self._refusal(one):
+                    refused[one.id] = refusal
+                else:
+                    del refused[one.id]
+
+    async def _refusal(self, container: EngineContainer) -> str:
+        """What the engine says against removing it; nothing where it removes it."""
+        try:
+            await self._remove(container)
+        except RuntimeUnavailable as exc:
+            return str(exc)
+        return ""
 
     async def _containers(self, project: str) -> list[EngineContainer]:
         query = urlencode({"all": "1", **labelled(f"{PROJECT_LABEL}={project}")})

@@ -29,6 +29,7 @@ STARTS: Final = 20
 """How often one may be about to start."""
 ENGINE_RETRY_S: Final = 1.0
 _TOUCHES_NOTHING: Final = (ComposeAction.PULL, ComposeAction.BUILD)
+_REMOVES_CONTAINERS: Final = (ComposeAction.UP, ComposeAction.DOWN, ComposeAction.REMOVE)
 _WAITS_FOR_THE_ENGINE: Final = (*_TOUCHES_NOTHING, ComposeAction.UNPAUSE, ComposeAction.UP)
 """A deployment does, up to its deadline; who stops something wants to know at once."""
 
@@ -163,7 +164,7 @@ class JobSteps:
             is_followed = len(attempts.at(plan.name)) > number
             if exit_ is not None and not was_interrupted(exit_) and not is_followed:
                 is_last = self._cancel.is_set() or killed + 1 >= plan.attempts
-                if is_last or not await self._engine_was_lost(plan, exit_):
+                if is_last or not await self._failed_through_the_engine(plan, exit_):
                     return await self._report(plan, exit_, number, give_up_at)
             # One that never came to run, because the agent died the moment before, is none.
             killed += attempts.at(plan.name)[number - 1].process is not None
@@ -174,9 +175,30 @@ class JobSteps:
             logger.warning("job %s: %s was interrupted", self._job_id, plan.command)
         return await self._report_interrupted(plan)
 
-    async def _engine_was_lost(self, plan: StepPlan, exit_: StepExit) -> bool:
-        """Whether it failed because the engine went down under it: then another attempt may do."""
-        if plan.action not in _WAITS_FOR_THE_ENGINE or exit_.exit_code == 0 or exit_.ended_by:
+    async def _failed_through_the_engine(self, plan: StepPlan, exit_: StepExit) -> bool:
+        """Whether it was nothing that was asked for that failed: then another attempt may do."""
+        if exit_.exit_code == 0 or exit_.ended_by:
+            return False
+        return await self._engine_was_lost(plan) or await self._engine_kept_a_container(plan)
+
+    async def _engine_kept_a_container(self, plan: StepPlan) -> bool:
+        """Whether the engine did not get one removed that was to go."""
+        if plan.action not in _REMOVES_CONTAINERS:
+            return False
+        try:
+            kept = await self._tools.names.half_removed(plan.project.name)
+        except RuntimeUnavailable:
+            return False
+        for name in kept:
+            logger.warning(
+                "job %s: %s failed: the engine did not get the container %s removed",
+                *(self._job_id, plan.command, name),
+            )
+        return bool(kept)
+
+    async def _engine_was_lost(self, plan: StepPlan) -> bool:
+        """Whether the engine went down under it."""
+        if plan.action not in _WAITS_FOR_THE_ENGINE:
             return False
         try:
             await self._tools.engine.ping()

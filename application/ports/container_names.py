@@ -28,9 +28,19 @@ class ContainerNames(Protocol):
     async def put_right(self, name: ProjectName) -> Sequence[str]:
         """Rename such containers to their proper name, or remove them where that is taken.
 
+        What the engine has removed by half is removed wholly, so that its name is free.
         Returns a sentence for each, none where all was right. Touches only containers that carry the
         project's Compose labels. Again is harmless. Raises `RuntimeUnavailable` where the engine does
         not answer or refuses.
+        """
+        ...
+
+    async def half_removed(self, name: ProjectName) -> Sequence[str]:
+        """The names of the project's containers that the engine began to remove and still has.
+
+        Where Compose has failed these tell why: a removal that fails at one moment, because
+        something was still writing to the container's files, succeeds at the next
+        (https://github.com/moby/moby/issues/22734). `put_right` does it. Raises as `put_right`.
         """
         ...
 

@@ -51,6 +51,11 @@ class ContainerNamesContract:
         raise NotImplementedError
 
     @pytest.fixture
+    def remove_by_half(self) -> Leave:
+        """Has the engine fail in the middle of removing the container of `web`, this once."""
+        raise NotImplementedError
+
+    @pytest.fixture
     def names_of(self) -> Callable[[ProjectName], list[str]]:
         raise NotImplementedError
 
@@ -97,6 +102,22 @@ class ContainerNamesContract:
         assert said == f"removed the unfinished container {wrong} beside {web_of(name)}"
         assert names_of(name) == [web_of(name)]
         assert list(await names.put_right(name)) == []
+
+    async def test_one_that_the_engine_has_removed_by_half_is_found_and_removed(
+        self,
+        names: ContainerNames,
+        name: ProjectName,
+        other_name: ProjectName,
+        remove_by_half: Leave,
+        names_of: Callable[[ProjectName], list[str]],
+    ) -> None:
+        assert list(await names.half_removed(name)) == []
+        going = await remove_by_half(name)
+        assert list(await names.half_removed(name)) == [going]
+        assert list(await names.half_removed(other_name)) == []
+        (said,) = await names.put_right(name)
+        assert said == f"removed the container {going}, which was removing"
+        assert list(await names.half_removed(name)) == names_of(name) == []
 
     async def test_other_projects_are_left_alone(
         self,
@@ -145,7 +166,7 @@ class ContainerNamesContract:
         assert names_of(other_name) == [web_of(other_name)]
 
     async def test_an_engine_that_is_down_is_said(self, absent_names: ContainerNames) -> None:
-        for call in (absent_names.put_right, absent_names.settle):
+        for call in (absent_names.put_right, absent_names.settle, absent_names.half_removed):
             with pytest.raises(RuntimeUnavailable):
                 await call(ProjectName("idtest-none"))
         with pytest.raises(RuntimeUnavailable):

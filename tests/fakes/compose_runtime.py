@@ -270,9 +270,22 @@ class FakeComposeRuntime:
         """The names of a project's containers, misnamed and unfinished ones too."""
         return sorted(one.name for one in self.state.projects.get(name, ()))
 
+    def remove_by_half(self, name: str, service: str) -> str:
+        """Leave what the engine leaves where it could not remove a container at that moment."""
+        (there,) = [one for one in self.state.projects[name] if one.service == service]
+        return self.state.change(name, there.name, state="removing").name
+
+    def half_removed(self, name: str) -> list[str]:
+        """What `ContainerNames` finds."""
+        there = self.state.projects.get(name, ())
+        return [one.name for one in there if one.state in ("removing", "dead")]
+
     def put_names_right(self, name: str) -> list[str]:
         """What `ContainerNames` does; the sentences are its."""
         said = []
+        for going in self.half_removed(name):
+            self.state.remove(name, going)
+            said.append(f"removed the container {going}, which was removing")
         for wrong in [one for one in self.names_on_engine(name) if one.startswith(UNFINISHED)]:
             proper = wrong.removeprefix(UNFINISHED)
             if proper in self.names_on_engine(name):

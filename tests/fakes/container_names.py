@@ -36,6 +36,13 @@ class FakeContainerNames:
             raise self.unavailable
         return self._runtime.put_names_right(name.compose_name)
 
+    async def half_removed(self, name: ProjectName) -> Sequence[str]:
+        """See `ContainerNames`."""
+        await asyncio.sleep(0)
+        if self.unavailable is not None:
+            raise self.unavailable
+        return self._runtime.half_removed(name.compose_name)
+
     async def rename(self, name: ProjectName, proper: Mapping[str, str]) -> Sequence[str]:
         """See `ContainerNames`."""
         await asyncio.sleep(0)

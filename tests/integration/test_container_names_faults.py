@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,7 +19,7 @@ BLOG = ProjectName("Blog")
 OLD, NEW = "a" * 64, "b" * 64
 WRONG, PROPER = f"{OLD[:12]}_blog-web-1", "blog-web-1"
 
-Answer = Callable[[str, str], tuple[int, object]]
+T = TypeVar("T")
 
 
 def container(ident: str, name: str, state: str, *, project: str = "blog") -> dict[str, Any]:
@@ -34,19 +34,18 @@ def container(ident: str, name: str, state: str, *, project: str = "blog") -> di
 
 
 class ScriptedEngine:
-    """Lists one state after another, the last one for ever, and answers changes as it is told."""
+    """Lists one state after another, the last one for ever, and so it answers changes."""
 
-    def __init__(self, *listings: object, changes: int = 204) -> None:
+    def __init__(self, *listings: object, changes: Sequence[int] = (204,)) -> None:
         self._listings = list(listings)
-        self._changes = changes
+        self._changes = list(changes)
         self.asked: list[str] = []
 
     def answer(self, method: str, target: str) -> tuple[int, object]:
         if method == "GET":
-            listing = self._listings.pop(0) if len(self._listings) > 1 else self._listings[0]
-            return 200, listing
+            return 200, _next(self._listings)
         self.asked.append(f"{method} {target}")
-        return self._changes, {"message": "the engine says why"}
+        return _next(self._changes), {"message": "the engine says why"}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -57,6 +56,10 @@ class ScriptedEngine:
         writer.write(b"HTTP/1.1 %d X\r\n%s\r\n%s" % (status, length, raw))
         await writer.drain()
         writer.close()
+
+
+def _next(scripted: list[T]) -> T:
+    return scripted.pop(0) if len(scripted) > 1 else scripted[0]
 
 
 @contextlib.asynccontextmanager
@@ -73,7 +76,7 @@ async def test_a_name_is_free_when_its_holder_is_gone(
 ) -> None:
     new = container(NEW, WRONG, "created")
     with_old = [new, container(OLD, PROPER, state)]
-    engine = ScriptedEngine(with_old, with_old, [new], changes=status)
+    engine = ScriptedEngine(with_old, with_old, [new], changes=[status])
     async with names_on(engine, tmp_path) as names:
         said = await names.put_right(BLOG)
     removed = f"removed the container {PROPER}, which was {state}"
@@ -94,8 +97,29 @@ async def test_one_that_the_engine_does_not_get_removed_is_said(
             await names.put_right(BLOG)
 
 
+async def test_what_the_engine_cannot_remove_now_it_is_asked_to_remove_again(
+    tmp_path: Path,
+) -> None:
+    old = container(OLD, PROPER, "removing")
+    engine = ScriptedEngine([old], [old], [old], [], changes=[500, 500, 204])
+    async with names_on(engine, tmp_path) as names:
+        (said,) = await names.put_right(BLOG)
+    assert said == f"removed the container {PROPER}, which was removing"
+    assert engine.asked == [f"DELETE /containers/{OLD}?force=1"] * 3
+
+
+async def test_one_that_it_never_can_is_said_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.engine.containers.GONE_S", 0.0)
+    engine = ScriptedEngine([container(OLD, PROPER, "dead")], changes=[500])
+    async with names_on(engine, tmp_path) as names:
+        with pytest.raises(RuntimeUnavailable, match=r"which is dead: .*the engine says why"):
+            await names.put_right(BLOG)
+
+
 async def test_what_the_engine_refuses_is_said_in_its_words(tmp_path: Path) -> None:
-    engine = ScriptedEngine([container(NEW, WRONG, "created")], changes=500)
+    engine = ScriptedEngine([container(NEW, WRONG, "created")], changes=[500])
     async with names_on(engine, tmp_path) as names:
         with pytest.raises(RuntimeUnavailable, match=r"HTTP 500: .*the engine says why"):
             await names.put_right(BLOG)

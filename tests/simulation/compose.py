@@ -166,6 +166,12 @@ class SimulatedNames:
             raise RuntimeUnavailable("the engine does not answer")
         return self._engine.put_names_right(name.compose_name)
 
+    async def half_removed(self, name: ProjectName) -> Sequence[str]:
+        """This engine gets everything removed at once, or is down."""
+        if self._engine.is_down:
+            raise RuntimeUnavailable("the engine does not answer")
+        return []
+
     async def rename(self, name: ProjectName, proper: Mapping[str, str]) -> Sequence[str]:
         """Nobody changes names by hand: there is nothing that `put_right` does not see."""
         return await self.put_right(name)

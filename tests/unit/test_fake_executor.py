@@ -223,6 +223,13 @@ class TestFakeContainerNames(ContainerNamesContract):
         return leave
 
     @pytest.fixture
+    def remove_by_half(self, compose: FakeComposeRuntime) -> Leave:
+        async def remove(name: ProjectName) -> str:
+            return compose.remove_by_half(name.compose_name, "web")
+
+        return remove
+
+    @pytest.fixture
     def names_of(self, compose: FakeComposeRuntime) -> Callable[[ProjectName], list[str]]:
         return lambda name: compose.names_on_engine(name.compose_name)
 

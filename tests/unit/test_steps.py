@@ -755,6 +755,55 @@ async def test_a_step_that_failed_because_the_engine_was_lost_is_tried_again(
     assert len(machine.executor.starts) == 2
 
 
+@pytest.mark.parametrize(
+    "action", [ComposeAction.UP, ComposeAction.DOWN, ComposeAction.REMOVE], ids=lambda one: one.name
+)
+async def test_a_step_that_failed_because_the_engine_kept_a_container_is_tried_again(
+    machine: FakeMachine, action: ComposeAction, caplog: pytest.LogCaptureFixture
+) -> None:
+    await run_again(machine)
+    script = Scripted(exit_code=1, output=b"unable to remove filesystem\n", hangs=True)
+    failing = machine.runtime.script(action.name.lower(), script)
+    life = Life(machine)
+    await life.book.open()
+    task = life.go_on(replace(await plan_for(machine, action), name="again"))
+    await failing.started.wait()
+    machine.runtime.remove_by_half("blog", "web")
+    failing.release.set()
+    report = await task
+    assert report.failure is None
+    assert machine.executor.actions_of("blog") == [ComposeAction.UP, action, action]
+    assert "the engine did not get the container blog-web-1 removed" in caplog.text
+    assert machine.runtime.names_on_engine("blog") == ["blog-web-1"] * (action is ComposeAction.UP)
+
+
+async def test_a_container_that_the_engine_never_gets_removed_is_a_failure_in_the_end(
+    machine: FakeMachine,
+) -> None:
+    await run_again(machine)
+    life = Life(machine)
+    await life.book.open()
+    for _ in range(ATTEMPTS):
+        machine.runtime.script("down", Scripted(exit_code=1, output=b"unable to remove\n"))
+    machine.runtime.remove_by_half("blog", "web")
+    plan = replace(await plan_for(machine, ComposeAction.DOWN), name="again")
+    report = await life.go_on(plan)
+    assert report.failure is not None
+    assert report.failure.cause == "unable to remove"
+    assert machine.executor.actions_of("blog")[1:] == [ComposeAction.DOWN] * ATTEMPTS
+
+
+async def test_what_cannot_be_asked_for_a_kept_container_has_failed_at_once(
+    machine: FakeMachine,
+) -> None:
+    machine.names.unavailable = RuntimeUnavailable("Docker Engine does not answer")
+    machine.runtime.script("up", Scripted(exit_code=1))
+    report = await run_again(machine)
+    assert report.failure is not None
+    assert report.failure.data == {"reason": "compose_failed", "exit_code": 1}
+    assert len(machine.executor.starts) == 1
+
+
 # Stages.
 
 

@@ -24,6 +24,7 @@ from tests.contracts.container_names import (
     web_of,
 )
 from tests.integration.docker.conftest import take_down
+from tests.support.unremovable import unremovable
 
 MOMENTS = ("Recreate", "Recreated", "Starting")
 """What Compose prints, upon which it is killed; each is another state of the containers."""
@@ -138,6 +139,18 @@ class TestSocketContainerNames(ContainerNamesContract):
             return wrong
 
         return leave
+
+    @pytest.fixture
+    def remove_by_half(self) -> Leave:
+        async def remove(name: ProjectName) -> str:
+            container = web_of(name)
+            docker("stop", "--time", "0", container)
+            with unremovable(container), pytest.raises(subprocess.CalledProcessError) as refused:
+                docker("rm", container)
+            assert "unable to remove filesystem" in refused.value.stderr
+            return container
+
+        return remove
 
     @pytest.fixture
     def names_of(self) -> Callable[[ProjectName], list[str]]:

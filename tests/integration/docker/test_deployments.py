@@ -31,7 +31,9 @@ from tests.integration.docker.driver import (
     driver_at,
     running,
     runs,
+    until,
 )
+from tests.support.unremovable import unremovable
 
 PLAIN = ["validate", "policy", "apply", "wait", "verify", "record"]
 
@@ -61,7 +63,7 @@ def files_of(driver: Driver, name: str) -> dict[str, str]:
 async def good(driver: Driver, name: str, services: object, **options: Any) -> Ended:
     """A deployment that must succeed."""
     ended = await driver.deploy(name, services, **options)
-    assert ended.state == "succeeded", ended
+    assert ended.state == "succeeded", str(ended)
     return ended
 
 
@@ -75,7 +77,7 @@ class TestThatFail:
 
     async def is_back(self, driver: Driver, name: str, ended: Ended) -> None:
         assert ended.state == "failed"
-        assert ended.data["rolled_back_to"] == 1, ended
+        assert ended.data["rolled_back_to"] == 1, str(ended)
         assert "the deployment is taken back: revision 1 runs again" in ended.error
         assert sorted(running(name)) == [f"{name}-db-1", f"{name}-web-1"]
         assert await driver.drift(name) == []
@@ -197,7 +199,7 @@ class TestThatFail:
         assert "exit 3" in files_of(driver, name)["docker-compose.yml"]
         assert running(name) == {f"{name}-db-1": before[f"{name}-db-1"]}
         back = await driver.ends(RollbackCompose(ProjectName(name)))
-        assert back.data["revision"] == 1, back
+        assert back.data["revision"] == 1, str(back)
         assert await driver.drift(name) == []
 
 
@@ -240,7 +242,7 @@ async def test_a_project_of_an_older_agent_is_gone_back_to(
     )
     before = running(name)
     ended = await driver.deploy(name, {"web": runs("exit 3")})
-    assert ended.data["rolled_back_to"] == 1, ended
+    assert ended.data["rolled_back_to"] == 1, str(ended)
     assert sorted(running(name)) == sorted(before)
     assert files_of(driver, name) == {"docker-compose.yml": text}
 
@@ -278,7 +280,7 @@ async def test_a_policy_that_has_changed_refuses_rollback_and_restart(
     async with driver_at(tmp_path) as strict:
         strict.container.policy.override(STANDARD)
         back = await strict.ends(RollbackCompose(ProjectName(name)))
-        assert back.data["reason"] == "policy", back
+        assert back.data["reason"] == "policy", str(back)
         assert running(name) == before
         assert await strict.drift(name) == []
         assert "SYS_ADMIN" not in files_of(driver, name)["docker-compose.yml"]
@@ -287,7 +289,7 @@ async def test_a_policy_that_has_changed_refuses_rollback_and_restart(
     async with driver_at(tmp_path) as strict:
         strict.container.policy.override(STANDARD)
         restarted = await strict.ends(RestartCompose(ProjectName(name)))
-        assert restarted.data["reason"] == "policy", restarted
+        assert restarted.data["reason"] == "policy", str(restarted)
         assert running(name) == before
 
 
@@ -297,7 +299,7 @@ async def test_a_rollback_of_a_rollback(driver: Driver, name: str) -> None:
 
     async def back(revision: int | None = None) -> tuple[int, str]:
         ended = await driver.ends(RollbackCompose(ProjectName(name), revision))
-        assert ended.state == "succeeded", ended
+        assert ended.state == "succeeded", str(ended)
         assert await driver.drift(name) == []
         (container,) = running(name)
         said = docker("inspect", "--format", "{{json .Config.Cmd}}", container)
@@ -351,23 +353,41 @@ class TestTwoImagesOfOneTag:
 
         assert image() == second
         back = await driver.ends(RollbackCompose(ProjectName(name), 1))
-        assert back.state == "succeeded", back
+        assert back.state == "succeeded", str(back)
         assert image() == first
         assert await driver.drift(name) == []
         # The tag is nobody's to move.
         assert docker("image", "inspect", "--format", "{{.Id}}", tag) == second
         assert f'"{tag}"' in files_of(driver, name)["docker-compose.yml"]
         restarted = await driver.ends(RestartCompose(ProjectName(name)))
-        assert restarted.state == "succeeded", restarted
+        assert restarted.state == "succeeded", str(restarted)
         assert image() == first
         forward = await driver.ends(RollbackCompose(ProjectName(name), 2))
-        assert forward.state == "succeeded", forward
+        assert forward.state == "succeeded", str(forward)
         assert image() == second
         # A failed deployment goes back to the image too, not to the name.
         third = self.build(tag, "3")
         failed = await driver.deploy(name, {"web": runs("exit 1", image=tag)})
-        assert failed.data["rolled_back_to"] == 2, failed
+        assert failed.data["rolled_back_to"] == 2, str(failed)
         assert image() == second
         await good(driver, name, services)
         assert image() == third
         assert await driver.drift(name) == []
+
+
+async def test_what_the_engine_cannot_remove_at_that_moment_fails_no_deployment(
+    driver: Driver, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await good(driver, name, {"web": runs()})
+    web = f"{name}-web-1"
+    before = running(name)[web]
+    with unremovable(before):
+        job = driver.start(deployment(name, {"web": runs("exec sleep 7200")}))
+        going = ("ps", "--all", "--quiet", "--no-trunc", "--filter", "status=removing")
+        await until(lambda: before in docker(*going), "a removal that failed")
+    ended = await job.ends()
+    assert ended.state == "succeeded", str(ended)
+    assert f"the engine did not get the container {web} removed" in caplog.text
+    assert list(running(name)) == [web]
+    assert running(name)[web] != before
+    assert await driver.drift(name) == []

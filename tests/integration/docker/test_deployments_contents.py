@@ -62,7 +62,7 @@ def five_services() -> dict[str, object]:
 
 
 def good(ended: Ended) -> Ended:
-    assert ended.state == "succeeded", ended
+    assert ended.state == "succeeded", str(ended)
     return ended
 
 
@@ -167,7 +167,7 @@ async def test_a_build(driver: Driver, name: str) -> None:
         before = running(name)
         broken = {**files("two"), "app/Dockerfile": f"FROM {IMAGE}\nRUN exit 7\n"}
         failed = await driver.deploy(name, services("two"), files=broken)
-        assert failed.data["reason"] == "build_failed", failed
+        assert failed.data["reason"] == "build_failed", str(failed)
         assert failed.data["rolled_back_to"] == 1
         assert running(name) == before
         assert await driver.drift(name) == []
@@ -321,7 +321,7 @@ async def test_what_somebody_has_paused_is_no_obstacle(driver: Driver, name: str
     docker("pause", f"{name}-db-1")
     broken = {**services, "web": runs("exit 3", scale=2)}
     failed = await driver.deploy(name, broken, wait=False)
-    assert failed.data["rolled_back_to"] == 2, failed
+    assert failed.data["rolled_back_to"] == 2, str(failed)
     # ... to going back, or, since the engine does that by itself, to a restart and a stop.
     for command in (RollbackCompose, RestartCompose, StopCompose):
         docker("pause", f"{name}-web-1", f"{name}-db-1")

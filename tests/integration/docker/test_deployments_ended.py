@@ -39,7 +39,7 @@ async def driver(tmp_path: Path) -> AsyncIterator[Driver]:
 async def name(driver: Driver, project_name: str) -> str:
     """A project of which revision 1 runs."""
     ended = await driver.deploy(project_name, {"web": runs(), "db": runs()})
-    assert ended.state == "succeeded", ended
+    assert ended.state == "succeeded", str(ended)
     return project_name
 
 
@@ -103,7 +103,7 @@ async def test_canceled(
         await until(lambda: running(name) != before, "the new container")
     async with asyncio.timeout(ENDS_IN_S):
         ended = await job.cancel()
-    assert ended.state == "canceled", ended
+    assert ended.state == "canceled", str(ended)
     await is_as_before(driver, name, ended, step)
     if step != "apply":  # There it is what waits for the other one.
         assert running(name)[f"{name}-db-1"] == before[f"{name}-db-1"]
@@ -120,8 +120,8 @@ async def test_its_deadline_passes(
     await job.is_at(step)
     async with asyncio.timeout(ENDS_IN_S):
         ended = await job.ends()
-    assert ended.state == "failed", ended
-    assert ended.data["reason"] == "deadline", ended
+    assert ended.state == "failed", str(ended)
+    assert ended.data["reason"] == "deadline", str(ended)
     await is_as_before(driver, name, ended, step)
     if step != "pull":
         assert ended.data["rolled_back_to"] == 1
@@ -135,7 +135,7 @@ async def test_a_first_one_that_is_canceled_leaves_nothing(
     job = driver.start(deployment(project_name, stuck["wait"]))
     await job.is_at("wait")
     ended = await job.cancel()
-    assert ended.state == "canceled", ended
+    assert ended.state == "canceled", str(ended)
     label = f"label=com.docker.compose.project={project_name}"
     assert docker("ps", "-aq", "--filter", label) == ""
     assert not driver.directory(project_name).exists()
@@ -155,12 +155,12 @@ async def test_a_rollback_that_is_canceled_goes_forward_again(
     name = project_name
     for services in ({"web": web}, {"web": runs()}):
         ended = await driver.deploy(name, services)
-        assert ended.state == "succeeded", ended
+        assert ended.state == "succeeded", str(ended)
     (gate / "open").unlink()
     job = driver.start(RollbackCompose(ProjectName(name)))
     await job.is_at("wait")
     ended = await job.cancel()
-    assert ended.state == "canceled", ended
+    assert ended.state == "canceled", str(ended)
     assert await driver.drift(name) == []
     assert (await driver.status(name))["wanted"]["revision"] == 2
     said = docker("inspect", "--format", "{{json .Config.Healthcheck}}", f"{name}-web-1")

@@ -61,7 +61,7 @@ async def is_right(driver: Driver, engine: PrivateEngine, ended: Ended, *, befor
         assert status["wanted"]["revision"] == ended.data["revision"]
         assert status["drift"] == []
     else:
-        assert ended.data["rolled_back_to"] == (before or None), ended
+        assert ended.data["rolled_back_to"] == (before or None), str(ended)
         if before:
             assert status["wanted"]["revision"] == before
             assert status["drift"] == []
@@ -93,7 +93,7 @@ async def test_in_pull(driver: Driver, engine: PrivateEngine) -> None:
         for writer in taken:
             writer.close()
         ended = await job.ends()
-    assert ended.data["reason"] == "pull_failed", ended
+    assert ended.data["reason"] == "pull_failed", str(ended)
     assert "nothing was changed" in ended.error
     assert (await driver.status(NAME))["wanted"]["revision"] == 1
     assert await driver.drift(NAME) == []
@@ -127,7 +127,7 @@ async def test_in_wait(driver: Driver, engine: PrivateEngine, tmp_path: Path) ->
     await crash(engine)
     (gate / "open").touch()
     ended = await job.ends()
-    assert ended.state == "succeeded", ended
+    assert ended.state == "succeeded", str(ended)
     await is_right(driver, engine, ended, before=1)
 
 
@@ -154,7 +154,7 @@ async def test_and_it_does_not_come_back(driver: Driver, engine: PrivateEngine) 
         await job.is_at("wait")
         await asyncio.to_thread(engine.kill)
         ended = await job.ends()
-    assert ended.state == "failed", ended
+    assert ended.state == "failed", str(ended)
     assert ended.data["reason"] == "runtime_unavailable"
     assert "Docker Engine does not answer" in ended.data["rollback_failed"]
     assert "what is left of it cannot be said" in ended.data["left"]

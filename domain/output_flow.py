@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,18 +11,26 @@ from domain.link_messages import OutputChunk, OutputPosition
 OUTPUT_WINDOW_BYTES: Final = 256 * 1024
 """How much of a job's output is sent beyond what the peer says it has."""
 
+_Ends = dict[tuple[str, int], int]
+"""Of one job: how much of what each attempt at a step has printed."""
+
 
 class OutputFlow:
     """One piece waits to be sent at a time: what is read ahead of the link would only be held."""
 
     def __init__(self) -> None:
         self._waiting: deque[OutputChunk] = deque()
-        self._seen: dict[str, OutputPosition] = {}
-        self._sent: dict[str, OutputPosition] = {}
+        self._seen: defaultdict[str, _Ends] = defaultdict(dict)
+        self._sent: defaultdict[str, _Ends] = defaultdict(dict)
 
     def note_seen(self, positions: Mapping[str, OutputPosition]) -> None:
-        """The peer has these jobs' output up to there."""
-        self._seen.update(positions)
+        """The peer has these jobs' output up to there.
+
+        It names one place of a job at a time. What it has said of another stays true: an agent that
+        has started again speaks of the stages before a step of which the peer has the beginning.
+        """
+        for job_id, where in positions.items():
+            self._seen[job_id][where.step, where.attempt] = where.offset
 
     def wanted(
         self, job_id: str, step: str, attempt: int, *, is_over: bool = False
@@ -32,8 +40,8 @@ class OutputFlow:
         What is left of a step that is over is sent whether the peer says that it reads or not: the
         job's result comes behind it.
         """
-        seen = _offset_in(self._seen.get(job_id), step, attempt)
-        sent = max(seen, _offset_in(self._sent.get(job_id), step, attempt))
+        seen = _end_at(self._seen, job_id, (step, attempt))
+        sent = max(seen, _end_at(self._sent, job_id, (step, attempt)))
         window = OUTPUT_WINDOW_BYTES if is_over else OUTPUT_WINDOW_BYTES - (sent - seen)
         room = 0 if self._waiting else window
         return sent, max(0, room)
@@ -41,8 +49,7 @@ class OutputFlow:
     def offer(self, chunk: OutputChunk) -> None:
         """Take a piece that was wanted."""
         where = chunk.position
-        after = OutputPosition(where.step, where.attempt, where.offset + len(chunk.chunk))
-        self._sent[chunk.job_id] = after
+        self._sent[chunk.job_id][where.step, where.attempt] = where.offset + len(chunk.chunk)
         self._waiting.append(chunk)
 
     def next(self) -> OutputChunk | None:
@@ -55,7 +62,5 @@ class OutputFlow:
         self._sent.pop(job_id, None)
 
 
-def _offset_in(position: OutputPosition | None, step: str, attempt: int) -> int:
-    if position is None or (position.step, position.attempt) != (step, attempt):
-        return 0
-    return position.offset
+def _end_at(ends: Mapping[str, _Ends], job_id: str, place: tuple[str, int]) -> int:
+    return ends.get(job_id, {}).get(place, 0)

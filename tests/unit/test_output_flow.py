@@ -12,8 +12,10 @@ def offer(flow: OutputFlow, offset: int, size: int, *, job: str = "a", attempt: 
     flow.offer(OutputChunk(job, OutputPosition("apply", attempt, offset), b"x" * size))
 
 
-def seen(flow: OutputFlow, offset: int, *, job: str = "a", attempt: int = 1) -> None:
-    flow.note_seen({job: OutputPosition("apply", attempt, offset)})
+def seen(
+    flow: OutputFlow, offset: int, *, job: str = "a", step: str = "apply", attempt: int = 1
+) -> None:
+    flow.note_seen({job: OutputPosition(step, attempt, offset)})
 
 
 def test_it_begins_at_the_beginning() -> None:
@@ -73,6 +75,23 @@ def test_another_attempt_begins_anew() -> None:
     offer(flow, 0, 20, attempt=2)
     flow.next()
     assert flow.wanted("a", "apply", 2) == (20, OUTPUT_WINDOW_BYTES - 20)
+
+
+def test_what_the_peer_has_of_a_step_stays_when_it_tells_of_another() -> None:
+    flow = OutputFlow()
+    seen(flow, 500)
+    seen(flow, 20, step="validate", attempt=2)
+    assert flow.wanted("a", "apply", 1) == (500, OUTPUT_WINDOW_BYTES)
+    assert flow.wanted("a", "validate", 2) == (20, OUTPUT_WINDOW_BYTES)
+
+
+def test_what_was_sent_of_a_step_is_not_wanted_again_behind_another() -> None:
+    flow = OutputFlow()
+    offer(flow, 0, 10)
+    flow.next()
+    offer(flow, 0, 20, attempt=2)
+    flow.next()
+    assert flow.wanted("a", "apply", 1)[0] == 10
 
 
 def test_what_is_forgotten_begins_anew() -> None:

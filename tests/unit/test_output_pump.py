@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.agent.live_output import LiveOutput, PrintedStep
+from application.agent.live_output import LiveOutput, PrintedStep, SpokenOutput
 from application.agent.output_pump import CHUNK_BYTES, LOOK_EVERY_S, OutputPump, whole_characters
 from domain.errors import StorageUnavailable
 from domain.ledger import Ledger
@@ -104,9 +104,9 @@ class Bench:
     def end(self, job_id: str = "j1", name: str = "apply", attempt: int = 1) -> None:
         self.ledger.apply(StepExited(job_id, name, attempt, StepExit(0)))
 
-    def seen(self, offset: int, job_id: str = "j1", name: str = "apply") -> None:
+    def seen(self, offset: int, job_id: str = "j1", name: str = "apply", attempt: int = 1) -> None:
         """The peer has the output up to there."""
-        positions = {job_id: OutputPosition(name, 1, offset)}
+        positions = {job_id: OutputPosition(name, attempt, offset)}
         self.session.hear(Acknowledge(0, positions), self.clock.monotonic())
 
     async def said(self) -> list[Said]:
@@ -228,6 +228,22 @@ async def test_output_goes_on_from_where_the_peer_says_that_it_has_it() -> None:
     bench = Bench()
     bench.open(j1=position(8))
     async with bench.running():
+        bench.step().printed += b"pulling\npulled\n"
+        assert await bench.chunks() == [OutputChunk("j1", position(8), b"pulled\n")]
+
+
+async def test_output_goes_on_from_there_also_when_the_peer_has_told_of_another_stage_since() -> (
+    None
+):
+    """As it does of what an agent says that has started again, before it finds the step again."""
+    bench = Bench()
+    bench.open(j1=position(8))
+    async with bench.running():
+        stage = SpokenOutput(bytearray(b"valid\n"), is_over=True)
+        bench.live.add_spoken("j1", "validate", stage, first_attempt=2)
+        spoken = position(0, "validate", attempt=2)
+        assert await bench.chunks() == [OutputChunk("j1", spoken, b"valid\n")]
+        bench.seen(6, name="validate", attempt=2)
         bench.step().printed += b"pulling\npulled\n"
         assert await bench.chunks() == [OutputChunk("j1", position(8), b"pulled\n")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from application.agent.live_output import LiveOutput, PrintedStep
@@ -31,6 +31,7 @@ class OutputPump:
         self._session = session
         self._clock = clock
         self._sent: set[tuple[str, str, int]] = set()
+        self._jobs: set[str] = set()
         self._resumed = asyncio.Event()
         session.is_printed = self.is_all_sent
 
@@ -52,13 +53,21 @@ class OutputPump:
             self._resumed.clear()
             has_more = False
             if self._session.phase is Phase.OPEN:
-                for job_id in self._live.jobs():
+                for job_id in self._begin_round():
                     has_more = await self._pump(job_id) or has_more
             wake()
             if has_more:
                 await self._resumed.wait()
             else:
                 await self._clock.sleep(LOOK_EVERY_S)
+
+    def _begin_round(self) -> Sequence[str]:
+        """The jobs of which there is output. How much was sent of others is forgotten."""
+        jobs = self._live.jobs()
+        for job_id in self._jobs.difference(jobs):
+            self._session.output.forget(job_id)
+        self._jobs = set(jobs)
+        return jobs
 
     async def _pump(self, job_id: str) -> bool:
         """Offer the next piece of a job's output; returns whether one was offered."""

@@ -248,6 +248,16 @@ async def test_output_goes_on_from_there_also_when_the_peer_has_told_of_another_
         assert await bench.chunks() == [OutputChunk("j1", position(8), b"pulled\n")]
 
 
+async def test_how_much_was_sent_is_forgotten_with_the_job(bench: Bench) -> None:
+    bench.step().printed += b"pulling\n"
+    await bench.chunks()
+    assert bench.session.output.wanted("j1", "apply", 1)[0] == 8
+    bench.live.forget("j1")
+    bench.step("j2")
+    await bench.chunks()
+    assert bench.session.output.wanted("j1", "apply", 1)[0] == 0
+
+
 async def test_a_place_in_another_attempt_is_the_beginning_of_this_one() -> None:
     bench = Bench()
     bench.open(j1=position(8, attempt=1))

@@ -1,4 +1,7 @@
-"""The agent is stopped as a service manager stops it, and started again, also as another one."""
+"""The agent is stopped as a service manager stops it, and started again, also as another one.
+
+The control plane notes a violation where output comes again of which it had said that it has it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ import pytest
 
 from tests.faults.counting import seeds
 from tests.faults.rig import Rig
-from tests.support.peer_ledger import is_spoken
 
 ROW = "agent SIGTERM and restart"
 LONGEST_JOB_S = 1.0
@@ -37,7 +39,6 @@ async def test_at_a_random_moment_of_a_deployment(tmp_path: Path, seed: int) -> 
             assert session.bye is not None
             await rig.agent.start()
         await rig.check()
-        assert _printed_twice(rig) == 0
 
 
 async def test_what_runs_goes_on_and_is_found_again(tmp_path: Path) -> None:
@@ -45,7 +46,8 @@ async def test_what_runs_goes_on_and_is_found_again(tmp_path: Path) -> None:
         await rig.agent.start()
         gate = rig.gate()
         job_id = rig.deploy(rig.project(), gate=gate)
-        await rig.until(lambda: rig.effects.happened, "the first container")
+        # The next agent speaks of the stages before the step, and must go on with this all the same.
+        await rig.until(lambda: _has_printed(rig, job_id, "apply"), "what the step prints")
         before = {process.pid for process in rig.agent.executors()}
         rig.injected("agent SIGTERM")
         assert await rig.agent.terminate() == 0
@@ -58,7 +60,6 @@ async def test_what_runs_goes_on_and_is_found_again(tmp_path: Path) -> None:
         gate.open()
         await rig.done(job_id)
         await rig.check()
-        assert _printed_twice(rig) == 0
 
 
 @pytest.mark.thorough
@@ -104,14 +105,8 @@ async def test_an_upgrade_takes_the_old_one_away_while_a_job_runs(
         gate.open()
         await rig.done(job_id)
         await rig.check()
-        assert _printed_twice(rig) == 0
 
 
-def _printed_twice(rig: Rig) -> int:
-    """Bytes that came although the control plane had said that it has them."""
-    return sum(
-        output.repeated_bytes
-        for job in rig.database.jobs.values()
-        for (step, _), output in job.outputs.items()
-        if not is_spoken(step)
-    )
+def _has_printed(rig: Rig, job_id: str, step: str) -> bool:
+    """Whether the control plane has any of what a step prints."""
+    return any(printing == step for printing, _ in rig.database.jobs[job_id].outputs)

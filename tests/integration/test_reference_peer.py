@@ -167,7 +167,7 @@ async def test_output_is_put_together_acknowledged_and_compared(
         await agent.finish(job_id, output=[summary | {"sha256": sha256(printed).hexdigest()}])
         await peer.final(job_id)
         assert not database.jobs[job_id].has_all_output
-        await agent.say(chunk(job_id, b"\xfftwo", 4))
+        await agent.say(chunk(job_id, b"two", 5))
         assert await database.output(job_id) == {("apply", 1): printed}
         await agent.say(chunk(job_id, b"Two", 5))
         with pytest.raises(AssertionError, match="are not the same"):

@@ -252,12 +252,47 @@ async def test_how_much_output_of_a_step_is_under_way_is_noted(
     piece = b"x" * (64 << 10)
     for number in range(4):
         await agent.say(chunk("a", piece, number * len(piece)))
-    await agent.say(chunk("a", piece))  # The same again is no more.
     await agent.say(chunk("a", piece) | {"attempt": 2})
     await agent.say(chunk("b", b"x"))
     await database.until(lambda: database.output_ahead.get("b"), "all of it")
     assert database.output_ahead == {"a": 4 * len(piece), "b": 1}
     assert database.violations == []
+
+
+async def test_output_comes_once_on_a_link(agent: ScriptedAgent, database: PeerDatabase) -> None:
+    await agent.accept("a")
+    await agent.say(chunk("a", b"one"))
+    await agent.say(chunk("a", b"ne two", 1))
+    await database.until(lambda: database.violations or None, "a violation")
+    (violation,) = database.violations
+    assert "what it knows is here, bytes 1 to 3: ('a', 'apply', 1)" in violation
+
+
+@pytest.mark.parametrize(("step", "is_known"), [("apply", True), ("validate", False)])
+async def test_output_comes_again_but_of_the_step_that_welcome_names(
+    agent: ScriptedAgent, peer: ReferencePeer, database: PeerDatabase, step: str, is_known: bool
+) -> None:
+    await agent.accept("a", ack=2)
+    for begun in ("validate", "apply"):
+        await agent.say(chunk("a", b"one") | {"step": begun})
+    await database.until(lambda: len(database.jobs["a"].outputs) == 2 or None, "both")
+    async with scripted_agent(peer.url) as returning:
+        known = {"peer_epoch": database.epoch, "last_seq_seen": 2, "generations": {"p": 7}}
+        welcome = await returning.hello(**known)
+        assert welcome["output_seen"] == {"a": {"step": "apply", "attempt": 1, "offset": 3}}
+        await returning.say(chunk("a", b"one") | {"step": step})
+        await returning.say(chunk("b", b"one"))
+        await database.until(lambda: "b" in database.jobs or None, "what comes behind it")
+    assert len(database.violations) == is_known
+
+
+async def test_what_went_on_last_is_named(agent: ScriptedAgent, database: PeerDatabase) -> None:
+    await agent.accept("a")
+    await agent.say(chunk("a", b"one"))
+    await agent.say(chunk("a", b"spoken") | {"step": "validate"})
+    await agent.say(chunk("a", b" two", 3))
+    named = {"step": "apply", "attempt": 1, "offset": 7}
+    await database.until(lambda: database.jobs["a"].position == named or None, "its name")
 
 
 async def test_of_a_step_that_is_over_any_output_may_be_under_way(

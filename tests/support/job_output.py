@@ -18,7 +18,6 @@ class JobOutput:
 
     def __init__(self) -> None:
         self._pieces: list[tuple[int, bytearray]] = []
-        self.repeated_bytes = 0
 
     @property
     def position(self) -> int:
@@ -55,7 +54,6 @@ class JobOutput:
                 continue
             if piece[low - start : high - start] != chunk[low - offset : high - offset]:
                 raise OutputDiffers(f"bytes {low} to {high} came again and are not the same")
-            self.repeated_bytes += high - low
         if len(touched) == 1 and touched[0][0] <= offset:  # The usual case: it goes on at the end.
             start, piece = touched[0]
             piece.extend(chunk[start + len(piece) - offset :] if end > start + len(piece) else b"")

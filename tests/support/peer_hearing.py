@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tests.support.agent_frames import DURABLE, Message, ViolationFound, excerpt, kind_of
 from tests.support.peer_database import PeerDatabase
 from tests.support.peer_sending import OutputWindow, Sender
@@ -23,6 +25,13 @@ class Hearer:
         self._sender = sender
         self._held: list[Message] = []
         self._nacked = self._gap_top = 0
+        self._output_ends: dict[tuple[str, str, int], int] = {}
+        """By job, step and attempt: the output up to there came on this link, or needs not come."""
+
+    def welcome(self, positions: Mapping[str, Message]) -> None:
+        """The agent is told that this much of the jobs' output is here: `output_seen` of WELCOME."""
+        for job_id, where in positions.items():
+            self._output_ends[job_id, where["step"], where["attempt"]] = where["offset"]
 
     def hear_early(self, message: Message) -> None:
         """What may come before WELCOME, HELLO aside."""
@@ -98,9 +107,23 @@ class Hearer:
 
     def _hear_output(self, message: Message) -> None:
         job_id = message["job_id"]
+        self._note_repeated_output(message)
         window = self._sender.outputs.setdefault(job_id, OutputWindow())
         self._database.note_output_ahead(job_id, window.add(message))
         self._take(message)
+
+    def _note_repeated_output(self, message: Message) -> None:
+        """Output is sent once on a link, and from where WELCOME says.
+
+        What comes again of a step that WELCOME did not name is none of this: it names one of a job.
+        """
+        place = (message["job_id"], message["step"], message["attempt"])
+        begin, end = message["offset"], message["offset"] + message["length"]
+        known = self._output_ends.get(place, 0)
+        if begin < min(end, known):
+            again = f"bytes {begin} to {min(end, known)}"
+            self._database.violation(f"sends again what it knows is here, {again}: {place}")
+        self._output_ends[place] = max(end, known)
 
     def _take(self, message: Message) -> None:
         if self._faults.hold_commits:

@@ -31,7 +31,7 @@ class JobEntry:
     duplicates: int = 0
     """Messages about the job that were on the disk already."""
     outputs: dict[tuple[str, int], JobOutput] = field(default_factory=dict)
-    """By step and attempt, in the order in which they began to come."""
+    """By step and attempt; the one that went on last comes last."""
     accepted_by: str = ""
     """The agent's epoch in which it was accepted as new."""
     is_inherited: bool = False
@@ -248,11 +248,16 @@ def _finish(job: JobEntry, message: Message) -> Iterator[str]:
 
 
 def _take_output(job: JobEntry, message: Message) -> Iterator[str]:
-    output = job.outputs.setdefault((message["step"], message["attempt"]), JobOutput())
+    place = (message["step"], message["attempt"])
+    output = job.outputs.setdefault(place, JobOutput())
+    had = output.position
     try:
         output.take(message["offset"], chunk_of(message))
     except OutputDiffers as differs:
         yield f"{job.job_id}: {message['step']}: {differs}"
+    if output.position > had:
+        # An agent that starts again speaks of a stage, and then goes on with a step from before.
+        job.outputs[place] = job.outputs.pop(place)
     if job.finals:
         yield from _faults_in_output(job)
 

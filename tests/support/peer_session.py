@@ -223,6 +223,7 @@ class AgentSession:
         keys = PeerKeys() if "WELCOME" in self._faults.forge else self._database.keys
         if keys is not None and not self._faults.leave_unsigned:
             welcome["signature"] = keys.sign_welcome(self._challenge_nonce, self.hello, welcome)
+        self._hearer.welcome(positions)
         await self._sender.now(welcome)
         self.is_welcome = True
         self._database.wake()

@@ -184,7 +184,8 @@ class Hello:
     of its upgrade request.
 
     `last_seq_seen` counts within the control plane's epoch `peer_epoch`, which is empty where the
-    agent has met none. `generations` are the highest accepted ones, by Compose's project name.
+    agent has met none. `generations` are the highest ones that are accepted or are being written
+    down, by Compose's project name.
     """
 
     nonce: str

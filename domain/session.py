@@ -77,6 +77,7 @@ class Session:
     """`arriving` holds the numbers of messages that are delivered and not durable yet.
 
     It outlives the link, as the journal goes on writing when a link ends: one set for all sessions.
+    `generations` gives the highest ones among those messages, by Compose's project name.
     """
 
     def __init__(
@@ -88,12 +89,14 @@ class Session:
         now: float,
         proof: Proof | None = None,
         printed: Callable[[str], OutputPosition | None] = lambda _job_id: None,
+        generations: Callable[[], Mapping[str, int]] = dict,
         facts: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._ledger = ledger
         self._introduction = introduction
         self._proof: Proof = proof or ByToken()
         self._printed = printed
+        self._generations = generations
         self._facts = facts
         self.is_printed: Callable[[str], bool] = lambda _job_id: True
         """Whether all that a job has printed was sent, so that its result may follow."""
@@ -199,7 +202,9 @@ class Session:
 
     def _greeting(self) -> Enroll | Hello:
         if self.phase is not Phase.ENROLLED_DUE:
-            return self._proof.sign(hello(self._introduction, self._ledger, self._printed))
+            arriving = self._generations()
+            said = hello(self._introduction, self._ledger, self._printed, arriving)
+            return self._proof.sign(said)
         return self._proof.enroll(self._introduction)
 
     def _hear_opening(self, message: Challenge | Enrolled | Welcome, now: float) -> list[Effect]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -74,6 +75,8 @@ class Admission:
         self._policy = policy
         self.arriving: set[int] = set()
         """The sequence numbers of messages that were taken in and are not durable yet."""
+        self._generations: dict[int, tuple[str, int]] = {}
+        """What of them has one: its project and its generation."""
         self._turns = Turns()
         self._is_closed = False
 
@@ -119,8 +122,16 @@ class Admission:
         if isinstance(message, CancelMessage):
             self._turns.decide(self._turn(message.job_id), lambda: self._cancel(message))
             return
+        self._note_generation(message)
         turn = self._turn(message.job_id, message.command, in_order=message.generation is not None)
         self._turns.decide(turn, lambda: self._deliver_command(message))
+
+    def arriving_generations(self) -> Mapping[str, int]:
+        """The highest ones of what is not durable yet, by Compose's project name."""
+        highest: dict[str, int] = {}
+        for project, generation in self._generations.values():
+            highest[project] = max(generation, highest.get(project, 0))
+        return highest
 
     # Protocol v1.
 
@@ -212,7 +223,15 @@ class Admission:
             rejected = JobRejected(job_id, exc.code, str(exc), message.seq, details_of(exc))
             await self._book.record(rejected, must=True)
         self.arriving.discard(message.seq)
+        self._generations.pop(message.seq, None)
         return follow
+
+    def _note_generation(self, message: CommandMessage) -> None:
+        if message.generation is None or isinstance(message.command, InstaDeployError):
+            return
+        project = project_of(message.command)
+        if project is not None:
+            self._generations[message.seq] = (project.compose_name, message.generation)
 
     async def _accept_sequenced(
         self, message: CommandMessage, command: Command, digest: str

@@ -92,6 +92,7 @@ class SequencedServing:
             now=self.clock.monotonic(),
             proof=self.credential.proof(),
             printed=self.live.position,
+            generations=self.admission.arriving_generations,
             facts=self.vital_signs.facts,
         )
 

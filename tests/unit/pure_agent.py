@@ -99,7 +99,24 @@ class PureAgent:
         self._nonces += 1
         self._meeting = None
         introduction = Introduction(f"nonce-{self._nonces:016}", "1", "linux-amd64", "web-1")
-        self.session = Session(self.ledger, introduction, arriving=self.arriving, now=now)
+        self.session = Session(
+            self.ledger,
+            introduction,
+            arriving=self.arriving,
+            now=now,
+            generations=self._arriving_generations,
+        )
+
+    def _arriving_generations(self) -> dict[str, int]:
+        highest: dict[str, int] = {}
+        for message in self.queue:
+            if isinstance(message, CommandMessage) and message.generation is not None:
+                assert not isinstance(message.command, InstaDeployError)
+                project = project_of(message.command)
+                assert project is not None
+                name = project.compose_name
+                highest[name] = max(message.generation, highest.get(name, 0))
+        return highest
 
     def disconnect(self) -> None:
         self.session = None

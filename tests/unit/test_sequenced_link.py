@@ -784,6 +784,31 @@ async def test_a_peer_that_lost_its_memory_is_told_all_results_again_and_nothing
     assert bench.ledger.peer_epoch == "second"
 
 
+async def test_a_peer_that_lost_its_memory_is_told_of_generations_that_are_being_written_down(
+    bench: Bench,
+) -> None:
+    link = await bench.opened("first")
+    bench.machine.disk.hold()
+    bench.command(link, "j1", deploy("Blog"), generation=4)
+    bench.command(link, "j2", stop("Blog"), generation=5)
+    await settle()
+    link.lost.set()
+    await bench.clock.advance(1)
+    again = await bench.link()
+    tell(again, CHALLENGE)
+    await settle()
+    (hello,) = said(again)
+    tell(again, Welcome("session", "second", 0))
+    bench.machine.disk.release()
+    await settle()
+    # The next peer gives the next one: it would be refused as stale now that these are written down.
+    assert hello["generations"] == {"blog": 5}
+    tell(again, CommandMessage(1, "j3", deploy("Blog"), 6))
+    await settle()
+    assert (bench.ledger.generations, "j3" in bench.ledger.jobs) == ({"blog": 6}, True)
+    assert not bench.parts.admission.arriving_generations()
+
+
 async def test_a_peer_that_remembers_more_than_there_was_begins_a_new_epoch(bench: Bench) -> None:
     link = await bench.opened()
     bench.command(link, "j1", deploy())

@@ -20,6 +20,7 @@ from adapters.storage.jobs import SqlJobStore
 from adapters.storage.people import SqlPeople
 from adapters.storage.postgres import PostgresBackend
 from adapters.storage.reader import Reader
+from adapters.storage.renewing import leave_ends_to_agents
 from adapters.storage.schema import Schema, new_epoch
 from adapters.storage.sole_connection import SoleConnection
 from adapters.storage.sqlite import SqliteBackend
@@ -73,6 +74,7 @@ class Database:
     async def renew_epoch(self) -> str:
         """Have the numbers count anew with every agent, as after a backup was restored.
 
+        What waits and changes something counts as sent: hosts may have carried it out since.
         The feed's numbers go on far above all that may have been told since the backup was made.
         """
         epoch = new_epoch()
@@ -80,7 +82,9 @@ class Database:
         def renew(tx: Transaction) -> None:
             tx.write(update(BOOK).values(epoch=epoch))
             tx.next_number.next += NUMBERS_LOST
-            note(tx, [Noted(at=time.time(), user="", action="epoch.renew", address="console")])
+            at = time.time()
+            leave_ends_to_agents(tx, at)
+            note(tx, [Noted(at=at, user="", action="epoch.renew", address="console")])
 
         await self._writer.carry_out(renew)
         self._connection.epoch = epoch

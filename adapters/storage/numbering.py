@@ -56,7 +56,7 @@ def number_all(tx: Transaction, asked: Sequence[tuple[HostId, float, int]]) -> S
         for some in by_values(by_host)
         for host_id, link in links_of(tx.connection, some).items()
     }
-    keys = {row.project_key for rows in by_host.values() for row in rows if _needs_generation(row)}
+    keys = {row.project_key for rows in by_host.values() for row in rows if needs_generation(row)}
     numbering = _Numbering(Generations(tx, by_host, keys))
     for host_id, rows in by_host.items():
         numbering.number(links.get(host_id, LinkState(host_id)), rows, wanted[host_id][0])
@@ -104,7 +104,7 @@ class _Numbering:
         for row in rows:
             job = job_of(row)
             generation = job.generation
-            if _needs_generation(row):
+            if needs_generation(row):
                 generation = self._generations.next(link.host_id, row.project_key)
             job = changes.numbered(job, seq, generation, at)
             self._jobs.append((job, row.place))
@@ -174,7 +174,8 @@ def mark_sent(tx: Transaction, job_id: str, at: float) -> bool:
     return True
 
 
-def _needs_generation(row: Row[Any]) -> bool:
+def needs_generation(row: Row[Any]) -> bool:
+    """Whether a job has yet to get its place among its project's commands."""
     return row.generation is None and row.project_key is not None and row.kind in CHANGING
 
 

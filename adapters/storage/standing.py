@@ -97,9 +97,10 @@ def begin_epoch(
     is_known = link_of(tx.connection, host_id)[1]
     link = LinkState(host_id, agent_epoch)
     tx.write(delete(OUTGOING).where(OUTGOING.c.host_id == host_id))
-    numbered = (IS_OPEN, JOBS.c.host_id == host_id, JOBS.c.seq.is_not(None))
+    has_left = JOBS.c.seq.is_not(None) | JOBS.c.sent_at.is_not(None)
     # Its agent may have carried it out, and only the agent can say so: it is sent again, however late.
-    tx.write(update(JOBS).where(*numbered).values(seq=None, expires_at=None))
+    left = update(JOBS).where(IS_OPEN, JOBS.c.host_id == host_id, has_left)
+    tx.write(left.values(seq=None, expires_at=None))
     keep_link(tx, link, is_known=is_known)
     if generations:
         reached = Generations(tx, [host_id], {project.lower() for project in generations})

@@ -130,9 +130,9 @@ class JobStore(Protocol):
         """Count from 1 again, what is heard and what is said.
 
         Nothing is outgoing any more, and every job that is not over loses its number, as `number` is
-        to give it a new one: it keeps its state and its generation, and does not expire any more, as
-        the host may have carried it out. No later command of a project (by Compose's name) gets a
-        generation up to the one given. Raises `NotFound`.
+        to give it a new one: it keeps its state and its generation. One that had a number, or was
+        sent, does not expire any more, as the host may have carried it out. No later command of a
+        project (by Compose's name) gets a generation up to the one given. Raises `NotFound`.
         """
         ...
 

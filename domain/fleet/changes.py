@@ -36,6 +36,11 @@ def numbered(job: FleetJob, seq: int, generation: int | None, at: float) -> Flee
     return replace(job, seq=seq, generation=generation, sent_at=sent_at)
 
 
+def perhaps_sent(job: FleetJob, generation: int | None, at: float) -> FleetJob:
+    """It has not left, as a backup has it; by now an agent may have it, and only that can say so."""
+    return replace(sent(job, at), generation=generation) if has_not_left(job) else job
+
+
 def arrived(job: FleetJob, at: float) -> FleetJob:
     """The agent has said that it has it; the first time counts."""
     return job if job.is_over or job.accepted_at is not None else replace(job, accepted_at=at)

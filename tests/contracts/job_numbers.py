@@ -221,6 +221,13 @@ class JobNumbersContract(FleetContract):
         (said,) = (await fleet.jobs.number(a.id, NOW + 62)).said
         assert (said.job_id, said.expires_at) == ("job-1", None)
 
+    async def test_anew_neither_does_what_was_sent_and_had_no_number(self, fleet: Fleet) -> None:
+        (a,) = await with_hosts(fleet, "a")
+        await with_jobs(fleet, a_job(1, a, "RESTART_COMPOSE", expires_at=NOW + 60))
+        await fleet.jobs.mark_sent("job-1", NOW)
+        await fleet.jobs.begin_epoch(a.id, "epoch-b", {})
+        assert (await fleet.jobs.job("job-1")).expires_at is None
+
     async def test_anew_what_is_not_over_is_numbered_again_with_its_generation(
         self, fleet: Fleet
     ) -> None:

@@ -123,7 +123,7 @@ class FakeJobStore:
         link = self._state.links[host_id] = LinkState(host_id, agent_epoch)
         self._state.outgoing[host_id] = []
         for kept in self._of_host(host_id):
-            if not kept.job.is_over and kept.job.seq is not None:
+            if not kept.job.is_over and (kept.job.seq, kept.job.sent_at) != (None, None):
                 kept.job = replace(kept.job, seq=None, expires_at=None)
         for project, generation in generations.items():
             key = (host_id, project.lower())

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from application.ports.job_store import Remembered
+from domain.commands import CHANGING_KINDS
 from domain.errors import InstaDeployError, InvalidInput, NotFound
+from domain.fleet import changes
 from domain.fleet.access import Reach as Reachable
 from domain.fleet.audit import AuditEntry, AuditHead, Noted, chained
 from domain.fleet.deployment import Deployment
@@ -77,6 +79,19 @@ class FleetState:
         if job_id not in self.jobs:
             raise NotFound(f"there is no job {job_id!r}")
         return self.jobs[job_id]
+
+    def renew_epoch(self, epoch: str, at: float) -> None:
+        """See `Database.renew_epoch`; but for the numbers of the feed, and the trail."""
+        self.epoch = epoch
+        for kept in self.jobs.values():
+            job = kept.job
+            if not changes.has_not_left(job) or job.kind not in CHANGING_KINDS:
+                continue
+            generation = job.generation
+            if generation is None and job.project is not None:
+                key = (job.host_id, job.project.lower())
+                generation = self.generations[key] = self.generations.get(key, 0) + 1
+            kept.job = changes.perhaps_sent(job, generation, at)
 
     def note(self, *noted: Noted | None) -> None:
         """Add to the audit trail what is not None."""

@@ -108,6 +108,13 @@ def test_what_is_for_something_else_takes_no_place(other: FleetJob) -> None:
     assert not changes.takes_the_place_of(other, a_job(1, A))
 
 
+def test_only_what_has_not_left_is_perhaps_sent_and_then_it_has_left() -> None:
+    job = changes.perhaps_sent(in_state(S.QUEUED), 2, AT)
+    assert (job.state, job.seq, job.generation, job.sent_at) == (S.QUEUED, None, 2, AT)
+    assert not changes.has_not_left(job)
+    assert changes.perhaps_sent(job, 3, AT + 1) is job
+
+
 def test_numbered_it_counts_as_sent() -> None:
     job = changes.numbered(in_state(S.QUEUED), 5, 2, AT)
     assert (job.seq, job.generation, job.sent_at) == (5, 2, AT)

@@ -21,7 +21,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from adapters.wire.codec_v2 import decode_said, decode_v2, encode_heard, encode_v2
 from adapters.wire.command_frames import encode_command
 from application.ports.agent_link import CommandFrame, LetIn, LinkOwner, UpgradeRequest
-from domain.commands import Command, DeployCompose, RestartCompose, StopCompose, project_of
+from domain.commands import (
+    Command,
+    DeployCompose,
+    RestartCompose,
+    StopCompose,
+    project_of,
+)
 from domain.fleet.host import Host as FleetHost
 from domain.fleet.host_effects import LinkEnd
 from domain.fleet.job import FeedKind, FleetJob, FleetJobState, is_over
@@ -317,11 +323,14 @@ class LinkModel(RuleBasedStateMachine):
                 self._stop()
                 self._start()
             case "database" if self.backups:
-                self._stop()
-                self.state = copy.deepcopy(data.draw(st.sampled_from(self.backups)))
-                self.epochs += 1
-                self.state.epoch = f"epoch-{self.epochs}"
-                self._start()
+                self.restore(data.draw(st.sampled_from(self.backups)))
+
+    def restore(self, backup: FleetState) -> None:
+        self._stop()
+        self.state = copy.deepcopy(backup)
+        self.epochs += 1
+        self.state.renew_epoch(f"epoch-{self.epochs}", self.clock.now().timestamp())
+        self._start()
 
     def _cut(self) -> None:
         """The link is gone; the control plane may notice while it is at something."""
@@ -383,7 +392,9 @@ class LinkModel(RuleBasedStateMachine):
         for kept in self.state.jobs.values():
             # A backup knows of no end that came later; the agent, and nobody else, tells it again.
             if kept.job.is_over and kept.job.accepted_at is not None:
-                assert self.ends.setdefault(kept.job.id, kept.job.state) is kept.job.state
+                assert self.ends.setdefault(kept.job.id, kept.job.state) is kept.job.state, (
+                    f"{self.ends[kept.job.id]}, and now {kept.job}"
+                )
 
     @invariant()
     def r4_r5_nothing_starts_twice(self) -> None:
@@ -406,6 +417,18 @@ class LinkModel(RuleBasedStateMachine):
             if job.generation is not None and project is not None:
                 assert job.generation > highest.get(project.compose_name, 0)
                 highest[project.compose_name] = job.generation
+
+    @invariant()
+    def r8_no_command_is_carried_out_over_a_newer_one(self) -> None:
+        """Also where a backup was restored that knows of the older one only: generations are for that."""
+        if not hasattr(self, "agent"):
+            return
+        newest: dict[str, int] = {}
+        for job in self.agent.accepted:
+            project = project_of(job.command) if job.command is not None else None
+            if job.generation is not None and project is not None:
+                assert _order(job.job_id) > newest.get(project.compose_name, 0)
+                newest[project.compose_name] = _order(job.job_id)
 
     def teardown(self) -> None:
         """R1, R2: once nothing goes wrong any more, everything comes to its end, and both know it."""
@@ -433,7 +456,8 @@ class LinkModel(RuleBasedStateMachine):
 
     def _compare(self, job: FleetJob) -> None:
         assert job.is_over, job
-        assert job.reason != "stale_generation", job
+        if job.reason == "stale_generation":
+            assert self._was_overtaken(job), job
         known = self.agent.ledger.jobs.get(job.id)
         tombstone = self.agent.tombstones.get(job.id)
         if known is not None and known.changes:
@@ -441,6 +465,20 @@ class LinkModel(RuleBasedStateMachine):
             assert self.state.jobs[job.id].result is not None
         elif tombstone is not None:
             assert FleetJobState.of(tombstone.state) is job.state
+
+    def _was_overtaken(self, job: FleetJob) -> bool:
+        """R8 has a command refused where its agent has a newer one, and only there.
+
+        So it is where one waits in a backup that was superseded, or canceled, after that was made: its
+        agent never got it, and has accepted later ones by the time that it is restored.
+        """
+        newest = 0
+        for other in self.agent.accepted:
+            assert other.job_id != job.id
+            project = project_of(other.command) if other.command is not None else None
+            if project is not None and project.compose_name == (job.project or "").lower():
+                newest = max(newest, _order(other.job_id) if other.generation is not None else 0)
+        return newest > _order(job.id)
 
     def _go_on(self) -> None:
         if self.link is None:
@@ -478,6 +516,11 @@ class LinkModel(RuleBasedStateMachine):
         )
 
 
+def _order(job_id: str) -> int:
+    """Where a job stands among all that were asked for, whatever backup was restored in between."""
+    return int(job_id.removeprefix("job-"))
+
+
 def _is_read(command: Command | None) -> bool:
     return command is not None and not isinstance(
         command, DeployCompose | StopCompose | RestartCompose
@@ -488,3 +531,78 @@ TestLinkModel = LinkModel.TestCase
 TestLinkModel.settings = settings(
     max_examples=60, stateful_step_count=60, deadline=None, database=None, print_blob=True
 )
+
+
+# What the model has found, step by step.
+
+BLOG = PROJECTS[0]
+DEPLOY, STOP = 0, 2
+
+
+@contextlib.contextmanager
+def both_ends() -> Iterator[LinkModel]:
+    """As they are before anything has happened; at the end, everything comes to its end."""
+    model = LinkModel()
+    model.begin()
+    try:
+        yield model
+    finally:
+        model.teardown()
+
+
+def state_of(model: LinkModel, job_id: str) -> FleetJobState:
+    return model.state.jobs[job_id].job.state
+
+
+def test_a_command_that_was_being_written_when_a_backup_was_restored_makes_no_newer_one_stale() -> (
+    None
+):
+    with both_ends() as model:
+        model.all_goes_well_for_a_while(3, 0, LONG)
+        model.submit([(BLOG, DEPLOY)])
+        model.one_side_tidies_up("back up")
+        model.submit([(BLOG, STOP)])
+        model.control_plane_works(LONG)
+        model.deliver_down(9)
+        assert len(model.agent.queue) == 2
+        model.restore(model.backups[0])
+        model.connect(completely=True)
+        model.submit([(BLOG, DEPLOY)])
+    assert state_of(model, "job-3") is FleetJobState.SUCCEEDED
+
+
+def test_what_waits_in_a_backup_and_was_done_since_is_not_superseded() -> None:
+    with both_ends() as model:
+        model.submit([(BLOG, DEPLOY)])
+        model.one_side_tidies_up("back up")
+        model.all_goes_well_for_a_while(3, 0, LONG)
+        model.jobs_go_on_and_are_told_of(0, LONG)
+        assert state_of(model, "job-1") is FleetJobState.SUCCEEDED
+        model.restore(model.backups[0])
+        model.submit([(BLOG, DEPLOY)])
+    assert state_of(model, "job-1") is FleetJobState.SUCCEEDED
+    assert model.state.jobs["job-1"].result is not None
+
+
+def test_what_waits_in_a_backup_and_was_done_since_is_not_canceled() -> None:
+    with both_ends() as model:
+        model.submit([(BLOG, DEPLOY)])
+        model.one_side_tidies_up("back up")
+        model.all_goes_well_for_a_while(3, 0, LONG)
+        model.jobs_go_on_and_are_told_of(0, LONG)
+        model.restore(model.backups[0])
+        model.do(model.program.cancel(model.state.jobs["job-1"].job))
+    assert state_of(model, "job-1") is FleetJobState.SUCCEEDED
+
+
+def test_what_waits_in_a_backup_is_not_carried_out_over_what_is_newer() -> None:
+    with both_ends() as model:
+        model.submit([(BLOG, DEPLOY)])
+        model.one_side_tidies_up("back up")
+        model.submit([(BLOG, DEPLOY)])
+        model.all_goes_well_for_a_while(3, 0, LONG)
+        model.jobs_go_on_and_are_told_of(0, LONG)
+        assert [job.job_id for job in model.agent.accepted] == ["job-2"]
+        model.restore(model.backups[0])
+    assert [job.job_id for job in model.agent.accepted] == ["job-2"]
+    assert model.state.jobs["job-1"].job.reason == "stale_generation"

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Table, delete, update
 
 from adapters.storage.audit import note
 from adapters.storage.database import NUMBERS_LOST
+from adapters.storage.renewing import leave_ends_to_agents
 from adapters.storage.schema import Schema, new_epoch, require_tables
 from adapters.storage.snapshots.moments import at_one_moment
 from adapters.storage.snapshots.rows import fill, has_rows, lines_of, tallies_of
@@ -89,7 +90,8 @@ async def load_snapshot(
 
     `put_files` puts the snapshot's files in their places once all is known to be right, and right
     before the database is there; what it raises stops that. With `renew_epoch`, numbers begin anew with
-    every agent, as what came after the snapshot is lost. With `replace`, what the database holds gives
+    every agent, as what came after the snapshot is lost, and what waits in it and changes something
+    counts as sent. With `replace`, what the database holds gives
     way to it.
 
     Raises `Conflict` where a control plane runs with the database, or it is not empty and not to be
@@ -133,14 +135,16 @@ def _load(
     if renew_epoch:
         number = BOOK.c.next_number + NUMBERS_LOST
         connection.execute(update(BOOK).values(epoch=new_epoch(), next_number=number))
+        tx, at = Transaction(connection, Numbers(0)), time.time()
+        leave_ends_to_agents(tx, at)
         restored = Noted(
-            at=time.time(),
+            at=at,
             user="",
             action="server.restore",
             address="console",
             detail={"backup_of": reader.head.made_at},
         )
-        note(Transaction(connection, Numbers(0)), [restored])
+        note(tx, [restored])
 
 
 def _expected(tables: dict[str, Table], name: str, columns: object) -> Table:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,9 @@ from adapters.storage.database import Database
 from adapters.storage.schema import MIGRATIONS, Schema
 from adapters.storage.sqlite import SqliteBackend
 from domain.errors import Conflict, InvalidInput, StorageUnavailable
-from tests.contracts.fleet import a_job, numbers, with_hosts, with_jobs
+from domain.fleet.job import FleetJobState
+from domain.fleet.link_state import OutgoingKind
+from tests.contracts.fleet import NOW, a_job, a_submission, numbers, with_hosts, with_jobs
 
 BROKEN_MIGRATION = """
 import sqlalchemy as sa
@@ -146,6 +149,44 @@ async def test_after_a_backup_was_restored_no_number_of_the_feed_comes_again(
         await fleet.renew_epoch()
         await with_jobs(fleet, a_job(2, host, "STATUS"))
         assert [entry.job_id for entry in await fleet.jobs.feed(after=seen)] == ["job-2"]
+
+
+async def test_what_waits_in_a_copy_and_changes_something_is_ended_by_its_host_alone(
+    tmp_path: Path,
+) -> None:
+    async with Database.opened(f"sqlite:///{tmp_path}/a.db") as fleet:
+        a, b = await with_hosts(fleet, "a", "b")
+        late: dict[str, Any] = {"expires_at": NOW + 60}
+        await with_jobs(fleet, a_job(1, a, "STOP_COMPOSE"), a_job(2, b, project="Blog"))
+        await fleet.jobs.number(a.id, NOW)
+        await with_jobs(
+            fleet,
+            a_job(3, a, project="Blog", **late),
+            a_job(4, a, "STATUS", **late),
+            a_job(5, a, "RESTART_COMPOSE", **late),
+        )
+        await fleet.renew_epoch()
+        # Others were numbered before they were lost: what is in the copy is older than those.
+        await fleet.jobs.begin_epoch(a.id, "agent", {"blog": 9})
+        assert [job.id for job in await fleet.jobs.expire(NOW + 61)] == ["job-4"]
+        submitted = await fleet.jobs.submit(a_submission(a_job(6, a), a_job(7, b)))
+        assert submitted.superseded == ()
+        assert (await fleet.jobs.request_cancel("job-5", NOW)).state is FleetJobState.CANCELING
+        assert await fleet.jobs.queued(b.id) == [await fleet.jobs.job("job-7")]
+        said = [
+            *(await fleet.jobs.number(a.id, NOW)).said,
+            *(await fleet.jobs.number(b.id, NOW)).said,
+        ]
+        assert [
+            (one.job_id, one.generation) for one in said if one.kind is OutgoingKind.COMMAND
+        ] == [
+            ("job-1", 1),
+            ("job-3", 2),
+            ("job-5", 3),
+            ("job-6", 10),
+            ("job-2", 1),
+            ("job-7", 2),
+        ]
 
 
 async def test_a_database_of_a_newer_version_is_refused(filled: Path) -> None:

@@ -22,6 +22,7 @@ from adapters.wire.codec_v2 import decode_said, decode_v2, encode_heard, encode_
 from adapters.wire.command_frames import encode_command
 from application.ports.agent_link import CommandFrame, LetIn, LinkOwner, UpgradeRequest
 from domain.commands import (
+    CHANGING_KINDS,
     Command,
     DeployCompose,
     RestartCompose,
@@ -327,6 +328,10 @@ class LinkModel(RuleBasedStateMachine):
 
     def restore(self, backup: FleetState) -> None:
         self._stop()
+        # What changes nothing is answered afresh, where it is asked again: how that ended is no promise.
+        for job_id in self.ends.keys() & self.state.jobs.keys():
+            if self.state.jobs[job_id].job.kind not in CHANGING_KINDS:
+                del self.ends[job_id]
         self.state = copy.deepcopy(backup)
         self.epochs += 1
         self.state.renew_epoch(f"epoch-{self.epochs}", self.clock.now().timestamp())

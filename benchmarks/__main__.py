@@ -17,6 +17,7 @@ from benchmarks import (
     footprint,
     looking,
     peaks,
+    recovering,
     remembering,
     serving,
 )
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, tuple[str, Benchmark]]] = {
     "acknowledgement": ("Acknowledgement", answering.measure_acknowledgement),
     "bursts": ("Pipelined commands", answering.measure_bursts),
     "journal": ("The journal", remembering.measure_journal),
+    "recovery": ("Recovery", recovering.measure_recovery),
     "supervisor": ("The supervisor", remembering.measure_supervisor),
     "start": ("Start", footprint.measure_start),
     "memory": ("Memory", footprint.measure_memory),

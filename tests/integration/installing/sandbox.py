@@ -7,7 +7,9 @@ environment. All else is real: sh, curl, sha256sum, df, the kernel.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -161,9 +163,11 @@ class Sandbox:
             "HAS_SYSTEMD": str(int(self.has_systemd)),
             **self.variables,
         }
-        unshare = shutil.which("unshare")
+        env, unshare = shutil.which("env"), shutil.which("unshare")
+        assert env
         assert unshare
-        own = [unshare, "--mount", "--map-root-user"]
+        # Whoever runs the tests in the background, or under nohup, ignores these.
+        own = [env, "--default-signal=INT,HUP", unshare, "--mount", "--map-root-user"]
         process = subprocess.Popen(
             [*own, "/bin/sh", "-c", SETTING_UP, "install.sh", *arguments],
             env=environment,
@@ -181,8 +185,16 @@ class Sandbox:
         return process
 
     def run(self, script: str, *arguments: str) -> Ran:
-        process = self.start(script, *arguments)
-        out, said = process.communicate(timeout=PATIENCE_S)
+        return self.end(self.start(script, *arguments))
+
+    def end(self, process: subprocess.Popen[str]) -> Ran:
+        """Wait for its end; what does not come to one is killed."""
+        try:
+            out, said = process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
         return Ran(process.returncode, out, said)
 
     def is_clean(self) -> bool:

@@ -424,8 +424,7 @@ class TestInterrupted:
         process = machine.start(source.script())
         self.until(source, process)
         os.killpg(process.pid, number)
-        process.communicate(timeout=60)
-        assert process.returncode == 128 + number
+        assert machine.end(process).code == 128 + number
         assert machine.is_clean()
         assert machine.told is None
         source.is_slow = False
@@ -438,7 +437,7 @@ class TestInterrupted:
         process = machine.start(source.script())
         self.until(source, process)
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        machine.end(process)
         (left,) = machine.opt.iterdir()
         source.is_slow = False
         assert machine.run(source.script()).code == 0

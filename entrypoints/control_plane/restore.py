@@ -46,8 +46,10 @@ async def restore(settings: ControlPlaneSettings, options: argparse.Namespace) -
     if contents.set_aside:
         print(f"The database of before is kept as {contents.set_aside}.")
     print(
-        "Each agent that connects is now asked again for all that came after the backup. Users, tokens\n"
-        "and revoked hosts are as they were then: revoke again what was revoked since."
+        "Each agent that connects is now asked again for all that came after the backup. Commands that\n"
+        "waited for their hosts then are sent to these, however late: cancel what is not wanted any more\n"
+        "(instadeploy jobs list --state queued). Users, tokens and revoked hosts are as they were then:\n"
+        "revoke again what was revoked since."
     )
     return 0
 

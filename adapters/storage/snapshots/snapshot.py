@@ -91,8 +91,7 @@ async def load_snapshot(
     `put_files` puts the snapshot's files in their places once all is known to be right, and right
     before the database is there; what it raises stops that. With `renew_epoch`, numbers begin anew with
     every agent, as what came after the snapshot is lost, and what waits in it and changes something
-    counts as sent. With `replace`, what the database holds gives
-    way to it.
+    counts as sent. With `replace`, what the database holds gives way to it.
 
     Raises `Conflict` where a control plane runs with the database, or it is not empty and not to be
     replaced, `InvalidInput` where the URL names none, and `StorageUnavailable` where it cannot be used,
